@@ -1,0 +1,88 @@
+"""Everything that can go wrong in a user's hands, as one small tree.
+
+DisAsymNetError
+├── PictureError        a file is not a picture we can read (or not one we should)
+├── PairingError        two pictures do not make a pair
+├── DatasetError        a data set's folder or table is not as it should be
+├── RecipeError         a setting is unknown or out of range
+├── CacheError          a prepared cache is missing, damaged or of another make
+├── LeakError           one woman stands in two splits
+├── CheckpointError     a run or checkpoint is missing, damaged or does not fit
+├── TrainingError       a training had to stop (non-finite loss, no data, full disk)
+└── MissingExtraError   an optional part is not installed
+
+Each carries what happened, where, and what to do next. The command line prints the three and exits with code 2.
+"""
+
+from __future__ import annotations
+
+
+class DisAsymNetError(Exception):
+    """What happened, where, and what to do next, each in one sentence."""
+
+    def __init__(self, what: str, *, where: object = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        parts = [self.what if self.where is None else f"{self.where}: {self.what}"]
+        if self.hint:
+            parts.append(self.hint)
+        return "\n".join(parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive the default pickling between worker processes.
+        return _rebuild, (type(self), self.what, self.where, self.hint)
+
+
+def _rebuild(kind: type[DisAsymNetError], what: str, where: str | None, hint: str | None) -> DisAsymNetError:
+    return kind(what, where=where, hint=hint)
+
+
+class PictureError(DisAsymNetError):
+    """A file is not a picture we can read, or not one we should. `code` is stable: tables list it."""
+
+    def __init__(self, what: str, *, where: object = None, hint: str | None = None, code: str = "unreadable") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_picture, (self.what, self.where, self.hint, self.code)
+
+
+def _rebuild_picture(what: str, where: str | None, hint: str | None, code: str) -> PictureError:
+    return PictureError(what, where=where, hint=hint, code=code)
+
+
+class PairingError(DisAsymNetError):
+    """Two pictures do not make a pair."""
+
+
+class DatasetError(DisAsymNetError):
+    """A data set's folder or table is not as it should be."""
+
+
+class RecipeError(DisAsymNetError):
+    """A setting is unknown or out of range."""
+
+
+class CacheError(DisAsymNetError):
+    """A prepared cache is missing, damaged or of another make."""
+
+
+class LeakError(DisAsymNetError):
+    """One woman stands in two splits."""
+
+
+class CheckpointError(DisAsymNetError):
+    """A run or checkpoint is missing, damaged or does not fit."""
+
+
+class TrainingError(DisAsymNetError):
+    """A training had to stop."""
+
+
+class MissingExtraError(DisAsymNetError):
+    """An optional part is not installed."""

@@ -1,0 +1,172 @@
+"""The one typed configuration of a training, as TOML.
+
+A recipe may start from another: `extends = "recommended"` (a preset's name or a path beside the file). Unknown keys
+are errors that name the nearest valid key. The settings themselves stand in `settings.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ValidationError, model_validator
+
+from disasymnet.errors import RecipeError
+from disasymnet.settings import (
+    AugmentSettings,
+    DataSettings,
+    ImageSettings,
+    ModelSettings,
+    PretrainSettings,
+    Section,
+    SynthesisSettings,
+    TrainSettings,
+)
+
+
+class Recipe(Section):
+    """A whole training. `disasymnet train RECIPE --set section.key=value` changes single settings."""
+
+    method: str = "disasymnet"
+    image: ImageSettings = ImageSettings()
+    model: ModelSettings = ModelSettings()
+    synthesis: SynthesisSettings = SynthesisSettings()
+    augment: AugmentSettings = AugmentSettings()
+    data: DataSettings = DataSettings()
+    train: TrainSettings = TrainSettings()
+    pretrain: PretrainSettings = PretrainSettings()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        stride = self.model.encoder.stride
+        if self.image.height % stride or self.image.width % stride:
+            raise ValueError(f"image: {self.image.height} x {self.image.width} is no multiple of the stride {stride}")
+        if self.data.folds == 1 or (self.data.folds and self.data.fold >= self.data.folds):
+            raise ValueError("data: folds is 0 or at least 2, and fold counts from 0 to folds - 1")
+        return self
+
+    @classmethod
+    def load(cls, source: str | Path, changes: list[str] | None = None) -> Recipe:
+        """Read a preset by name or a TOML file; `changes` are `section.key=value` strings.
+
+        Raises RecipeError with the file, the key and the nearest valid key.
+        """
+        values = _read(str(source), ())
+        for change in changes or []:
+            _apply(values, change)
+        return _validated(values, where=source)
+
+    @classmethod
+    def parse(cls, text: str, *, where: object = None) -> Recipe:
+        """A recipe from TOML or JSON text, as stored in runs and checkpoints."""
+        try:
+            values = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+        except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RecipeError(f"not a recipe: {error}", where=where) from None
+        return _validated(values, where=where)
+
+    def to_json(self) -> str:
+        """All settings, resolved, in a stable order."""
+        return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that stand for all settings."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+
+def presets() -> dict[str, str]:
+    """Names of the recipes in the package, with the first line of each as description."""
+    folder = resources.files("disasymnet") / "recipes"
+    return {
+        entry.name.removesuffix(".toml"): entry.read_text().splitlines()[0].lstrip("# ")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".toml")
+    }
+
+
+def _read(source: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    if source in seen:
+        raise RecipeError("recipes extend each other in a circle", where=" -> ".join((*seen, source)))
+    path = Path(source)
+    if source.endswith(".toml"):
+        if not path.is_file():
+            raise RecipeError("no such recipe file", where=path, hint=_preset_hint())
+        text = path.read_text(encoding="utf-8")
+    elif source in presets():
+        text = (resources.files("disasymnet") / "recipes" / f"{source}.toml").read_text()
+    else:
+        raise RecipeError(f"no preset is called {source!r}", hint=_preset_hint())
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"not valid TOML: {error}", where=source) from None
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    parent = str(path.parent / base) if str(base).endswith(".toml") else str(base)
+    return _merge(_read(parent, (*seen, source)), values)
+
+
+def _preset_hint() -> str:
+    return "Presets: " + ", ".join(presets()) + "; or give the path of a .toml file."
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    name, sign, text = change.partition("=")
+    if not sign or not name.strip():
+        raise RecipeError(f"{change!r} is no change", hint="Write --set section.key=value.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string, so that --set model.cam.form=sigmoid needs no quotes
+    *path, last = name.strip().split(".")
+    for key in path:
+        below = values.setdefault(key, {})
+        if not isinstance(below, dict):
+            raise RecipeError(f"{key!r} is a value, not a section", where=f"--set {change}")
+        values = below
+    values[last] = value
+
+
+def _validated(values: dict[str, Any], *, where: object) -> Recipe:
+    try:
+        # JSON mode: strict about types, yet a TOML array may become a tuple.
+        return Recipe.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, keys(), n=1, cutoff=0.0)
+            raise RecipeError(f"there is no setting {name!r}", where=where, hint=f"Did you mean {near[0]!r}?") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise RecipeError(
+            f"{name}: {message} (got {first['input']!r})" if name and first["type"] != "value_error" else message,
+            where=where,
+            hint="`disasymnet recipe NAME` prints a preset with all its settings.",
+        ) from None
+
+
+def keys(model: type[BaseModel] = Recipe, above: str = "") -> list[str]:
+    """Every setting's full name."""
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names += keys(kind, f"{above}{name}.")
+        else:
+            names.append(f"{above}{name}")
+    return names

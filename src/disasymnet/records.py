@@ -1,0 +1,145 @@
+"""Plain data that travels between rooms. No pixels in the records of files, no paths in those of results.
+
+Grids: *source grid* = the file's pixels; *model grid* = H x W, chest wall at column 0, both sides alike;
+*feature grid* = h x w cells of the encoder. Points are (x, y) in pixels with the centre of the first pixel at
+(0.5, 0.5); boxes are x0, y0, x1, y1 (edges, half-open); arrays are indexed [row, column].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from disasymnet.terms import FindingKind, Laterality, View
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Edge = Literal["left", "right"]
+"""An edge of the picture on the screen, never a breast."""
+
+
+Detector = Literal["film", "digital"]
+"""Digitised film, or a digital detector's picture."""
+
+
+@dataclass(frozen=True)
+class Sides(Generic[T]):
+    """One thing of each breast, right first."""
+
+    right: T
+    left: T
+
+    def map(self, change: Callable[[T], U]) -> Sides[U]:
+        """The same function on both sides."""
+        return Sides(change(self.right), change(self.left))
+
+    def swap(self) -> Sides[T]:
+        """Right and left exchanged."""
+        return Sides(self.left, self.right)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter((self.right, self.left))
+
+    def __getitem__(self, laterality: Laterality) -> T:
+        return self.right if laterality is Laterality.RIGHT else self.left
+
+
+@dataclass(frozen=True)
+class Circle:
+    """Centre (x, y) and radius, in pixels of the source grid."""
+
+    x: float
+    y: float
+    radius: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """Edges x0, y0, x1, y1 in pixels of the source grid; x1 and y1 lie outside."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A picture of the same size as the mammogram; pixels above half of its maximum are the region."""
+
+    path: Path
+
+
+Region = Circle | Box | MaskFile
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One entry of a radiologist. A finding without a region is still a finding."""
+
+    kind: FindingKind | None = None
+    region: Region | None = None
+    malignant: bool | None = None
+    name: str | None = None
+    """The data set's own word for it (`CIRC`, `spiculated mass`), for tables by kind."""
+
+
+@dataclass(frozen=True)
+class Mammogram:
+    """One picture's facts as its data set states them; what is not stated is None."""
+
+    path: Path
+    patient: str | None
+    exam: str | None
+    laterality: Laterality | None
+    view: View | None
+    abnormal: bool | None = None
+    findings: tuple[Finding, ...] = ()
+    density: str | None = None
+    pixel_mm: float | None = None
+    chest_wall: Edge | None = None
+    """Edge of the picture with the chest wall, where the data set knows; else found from the picture."""
+    detector: Detector | None = None
+    split: str | None = None
+    """`train`, `val` or `test` where the data set brings its own split."""
+    lesion_free: Path | None = None
+    """Phantoms: the same breast without its lesions, same grid."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Right and left picture of one exam and one view."""
+
+    patient: str
+    exam: str
+    view: View
+    pictures: Sides[Mammogram]
+
+    @property
+    def asymmetric(self) -> bool | None:
+        """y_asy = max(y_r, y_l): symmetric only if both sides are normal; unknown while it is undecided."""
+        sides = {picture.abnormal for picture in self.pictures}
+        if True in sides:
+            return True
+        return None if None in sides else False
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A picture that takes no part, with the reason; nothing is dropped without one."""
+
+    path: Path
+    code: str
+    reason: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a data set's folder holds: pictures, and what was left out."""
+
+    pictures: tuple[Mammogram, ...]
+    rejected: tuple[Rejected, ...] = field(default=())

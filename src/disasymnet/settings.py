@@ -1,0 +1,245 @@
+"""Every setting as a typed, closed, frozen section. Marks: [P] stated in the paper, [S] the paper is silent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A closed, frozen group of settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ImageSettings(Section):
+    """The model grid: H x W pixels, chest wall at column 0. Fixed when a cache is prepared."""
+
+    height: Annotated[int, Field(ge=32, le=4096)] = 1024  # [P]
+    width: Annotated[int, Field(ge=16, le=4096)] = 512  # [P]
+    scale: Literal["mm", "fit", "liu2020"] = "mm"
+    """`mm`: fixed millimetres a pixel for both sides, both shrunk alike if one does not fit; `fit`: the larger breast
+    fills the frame; `liu2020`: the reference pipeline that the paper names, literally."""
+    mm_per_pixel: Positive | None = None
+    """None: 0.2 mm at 1024 rows and in proportion at other sizes (0.4 at 512, 0.8 at 256)."""
+
+    @property
+    def pixel_mm(self) -> float:
+        """Millimetres a pixel of the model grid, before any shrinking to fit."""
+        return self.mm_per_pixel if self.mm_per_pixel is not None else 0.2 * 1024 / self.height
+
+
+class EncoderSettings(Section):
+    """E1. ResNet-18 layout with torchvision's parameter names."""
+
+    stem: Literal["7x7-pool", "5x5", "3x3"] = "7x7-pool"
+    """`7x7-pool`: stride 2 and max-pool, as ResNet; `5x5`: stride 2, no pool; `3x3`: stride 1, no pool."""
+    widths: tuple[Count, Count, Count, Count] = (64, 128, 256, 512)
+    blocks: tuple[Count, Count, Count, Count] = (2, 2, 2, 2)
+    strides: tuple[Count, Count, Count, Count] = (1, 2, 2, 2)
+    """Strides of the four stages; output stride 16 or 8 by dropping strides."""
+    normalise: Literal["z-score", "imagenet"] = "z-score"
+    """Grey inside the encoder: per image inside the breast, clipped to 3; or (x - 0.449) / 0.226."""
+    weights: str = "none"
+    """`none` (random, said loudly), the name of installed weights (`disasymnet weights list`), or a file."""
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the model grid from one feature cell to the next."""
+        stem = {"7x7-pool": 4, "5x5": 2, "3x3": 1}[self.stem]
+        product = stem
+        for stride in self.strides:
+            product *= stride
+        return product
+
+
+class TransformerSettings(Section):
+    """E2 to E4, the asymmetric transformer."""
+
+    layers: Annotated[int, Field(ge=0)] = 12  # [P]; 0 leaves the features as they are
+    heads: Count = 8  # [P]
+    hidden: Count | None = None
+    """Width of the fusing layer; None: as wide as the features."""
+    self_attention: bool = True
+    cross_attention: bool = True
+    norm: bool = True
+    residual: bool = True
+    zero_init: bool = False
+    """Last layer of each block starts at zero: a pre-trained encoder is not disturbed at step 0."""
+    positions: Literal["none", "sine"] = "sine"
+    pool: Count = 1
+    """Attention on features max-pooled by this factor; its change is up-sampled and added to the full features."""
+    dropout: Share = 0.0
+
+
+class HeadSettings(Section):
+    """E5 and the classifiers."""
+
+    pooling: Literal["average", "lse"] = "average"
+    temperature: Positive = 5.0  # of log-sum-exp pooling
+    bias: float = 0.0  # start of both biases
+    fusion: Literal["difference", "concat-linear"] = "difference"
+    """`difference`: the paper's heads on f_out and |f_r - f_l|; `concat-linear`: late fusion (rows without AsyC)."""
+
+
+class CamSettings(Section):
+    """E14, the online class activation map."""
+
+    form: Literal["minmax", "sigmoid"] = "minmax"
+    """`minmax`: ReLU, min-max per image, sigmoid(slope (n - offset)); `sigmoid`: sigmoid of the logit map."""
+    slope: Positive = 100.0
+    offset: float = 0.4
+    detach: bool = True
+
+
+class DecoderSettings(Section):
+    """E7. Widths are those after each doubling; the last is the full resolution."""
+
+    on: bool = True
+    widths: tuple[Count, ...] = (256, 128, 64, 64, 32)
+    skips: Literal["none", "gated", "deep", "unet"] = "none"
+    """Encoder features joined: none; times (1 - M); only those at 1/8 of the size and coarser; all."""
+    output: Literal["direct", "residual"] = "residual"
+    """`direct`: two channels through a sigmoid; `residual`: g = x - d, d starting at zero."""
+    residual_gate: bool = True
+    """x_n = x + M (g - x): only what the CAM marks may change. Never gated by the label."""
+
+
+class LossSettings(Section):
+    """E6, E8 to E10, E12, E13: weights lambda 1 to 4 [P], and that of the second objective."""
+
+    diag: Weight = 1.0
+    rec: Weight = 0.1
+    disc: Weight = 1.0
+    syn: Weight = 0.5
+    refine: Weight = 1.0
+    label_gate: bool = False
+    """y^s M instead of M in the reconstruction loss (the paper's maps are never empty, method 1.4)."""
+    region: Literal["image", "breast"] = "image"
+    """Pixels that the means of E8 and E12 run over."""
+
+
+class AdversarySettings(Section):
+    """E9, E10: BatchNorm of the frozen copy and of the refine pass [S]."""
+
+    frozen_batch_norm: Literal["eval", "train"] = "eval"
+    refine_batch_norm: Literal["eval", "frozen", "train"] = "frozen"
+    """`frozen`: batch statistics, running statistics untouched."""
+
+
+class ModelSettings(Section):
+    """DisAsymNet and, by its switches, the rows of its ablation table."""
+
+    encoder: EncoderSettings = EncoderSettings()
+    transformer: TransformerSettings = TransformerSettings()
+    heads: HeadSettings = HeadSettings()
+    cam: CamSettings = CamSettings()
+    decoder: DecoderSettings = DecoderSettings()
+    losses: LossSettings = LossSettings()
+    adversary: AdversarySettings = AdversarySettings()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.encoder.widths[-1] % self.transformer.heads:
+            raise ValueError("encoder.widths: the last must be a multiple of transformer.heads")
+        if self.transformer.positions == "sine" and self.encoder.widths[-1] % 4:
+            raise ValueError("encoder.widths: the last must be a multiple of 4 for sine positions")
+        if self.decoder.on and 2 ** len(self.decoder.widths) != self.encoder.stride:
+            raise ValueError(
+                f"decoder.widths: {len(self.decoder.widths)} doublings do not undo the encoder's stride "
+                f"{self.encoder.stride}"
+            )
+        return self
+
+
+class SynthesisSettings(Section):
+    """E11. Tumours of another data set blended into symmetric pairs."""
+
+    on: bool = True
+    tumours: str | None = None
+    """A tumour set's folder, where the cache does not bring one (phantoms do)."""
+    mode: Literal["replace", "extra"] = "replace"
+    """`replace`: a share of the batch's symmetric pairs becomes synthetic, with labels; `extra`: a second forward of
+    B/2 synthesised pairs that only L_syn sees."""
+    share: Share = 0.5
+    """Of the symmetric pairs of a batch (`replace`), or B_fake / B (`extra`)."""
+    most: Annotated[int, Field(ge=1, le=9)] = 3  # n in {1, 2, 3} [P]
+    both_sides: Share = 0.2
+    peak: tuple[Share, Share] = (1.0, 1.0)
+    """Range of alpha's peak."""
+    sigma: Positive = 0.25
+    """Of alpha, in units of the patch's side (patch = 1.5 x lesion box)."""
+    harmonise: Literal["none", "shift"] = "shift"
+    resize: tuple[Positive, Positive] = (0.8, 1.25)
+    same_source: bool = False
+    """Allow tumours of the training set itself. Breaks the weak-supervision rule and is written into the report."""
+
+
+class AugmentSettings(Section):
+    """Random zoom and crop [P], one draw for both sides with a small jitter of each."""
+
+    zoom: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    shift: Annotated[float, Field(ge=0, lt=0.5)] = 0.03
+    """Vertical, in units of the height."""
+    jitter: Annotated[float, Field(ge=0, lt=0.2)] = 0.02
+    vertical_flip: bool = False
+    swap_sides: bool = False
+    grey: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Gain and gamma drawn within +- this, the same for both sides."""
+
+
+class TrainSettings(Section):
+    """The loop."""
+
+    epochs: Count = 20
+    batch: Annotated[int, Field(ge=1)] = 8  # pairs [P: 8]
+    accumulate: Count = 1
+    rate: Positive = 1e-4  # [P]
+    decay_at: tuple[Share, ...] = (0.5,)
+    """Shares of the run after which the rate drops to a tenth (20 epochs: after 10 [P])."""
+    weight_decay: Weight = 0.0
+    optimisers: Literal[1, 2] = 1
+    """2: the refine objective has an Adam of its own."""
+    clip: Weight = 5.0
+    """Largest gradient norm; 0 switches it off."""
+    freeze: tuple[str, ...] = ()
+    """Parts that stay as they are: `encoder.conv1`, `encoder.layer1`, ..."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = True
+    seed: int = 0
+    validate_every: Count = 1
+    """Epochs."""
+
+
+class DataSettings(Section):
+    """Which pairs teach, choose and test."""
+
+    folds: Annotated[int, Field(ge=0)] = 0
+    """0: the cache's own train / val / test split; k: k folds by patient, each pair tested once."""
+    fold: Annotated[int, Field(ge=0)] = 0
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the training patients that is used (Figure 2)."""
+
+
+class PretrainSettings(Section):
+    """The trunk as a fully convolutional lesion detector on boxes of another data set."""
+
+    steps: Count = 2400
+    batch: Count = 32
+    crop_mm: Positive = 51.2
+    hard_steps: Annotated[int, Field(ge=0)] = 600
+    hard_batch: Count = 16
+    hard_crop_mm: Positive = 102.4
+    hard_cells: Count = 8
+    rate: Positive = 1e-3
+    hard_rate: Positive = 3e-4
+    positive_weight: Positive = 3.0
+    inner: Positive = 0.75
+    outer: Positive = 1.5
+    """A cell is lesion inside `inner` times the box's ellipse, background beyond `outer` times, else unused."""
