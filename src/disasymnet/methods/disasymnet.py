@@ -1,0 +1,152 @@
+"""DisAsymNet, the paper on one page. The ablations of its tables are switches of this class.
+
+B pairs, both sides in one stack of 2B pictures (right first), H x W model grid, h x w feature grid, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from disasymnet.data.batch import PairBatch
+from disasymnet.methods.base import Losses, Method, PairOutput
+from disasymnet.methods.losses import classification_loss, of_pairs, reconstruction_loss, synthesis_loss
+from disasymnet.networks.asymmetric_transformer import AsymmetricTransformer
+from disasymnet.networks.decoder import Decoder
+from disasymnet.networks.encoder import Encoder, GreyStatistics
+from disasymnet.networks.heads import Heads, class_activation_map
+from disasymnet.recipe import Recipe
+
+BatchNormMode = Literal["eval", "frozen", "train"]
+
+
+class DisAsymNet(Method):
+    """AsyC (encoder, asymmetric transformer, heads) and AsyD (decoder, frozen copy of AsyC)."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        settings = recipe.model
+        width, stride = settings.encoder.widths[-1], settings.encoder.stride
+        self.settings = settings
+        self.encoder = Encoder(settings.encoder)  # psi_e
+        self.transformer = AsymmetricTransformer(width, settings.transformer)  # psi_asyt
+        self.heads = Heads(width, settings.heads)
+        self.decoder = (  # psi_g
+            Decoder(width, stride, self.encoder.skip_widths, settings.decoder) if settings.decoder.on else None
+        )
+
+    def forward(
+        self, image: Tensor, breast: Tensor, statistics: GreyStatistics | None = None, decode: bool = True
+    ) -> PairOutput:
+        """(2B, 1, H, W) grey in [0, 1] and bool masks -> both answers, M, and the two pictures of each side.
+
+        `decode=False` stops after AsyC: that is the classifier that judges pictures as discriminator psi_d.
+        """
+        features = self.encoder(image, breast, statistics)  # E1
+        f_out = self.transformer(features.out)  # E2 to E4
+        answers = self.heads(f_out)  # E5
+        cam = class_activation_map(answers, self.settings.encoder.stride, self.settings.cam)  # E14
+        if self.decoder is None or not decode:
+            return PairOutput(answers.side, answers.asymmetry, cam)
+        pictures = self.decoder(f_out, features, image, cam * breast)  # E7
+        return PairOutput(answers.side, answers.asymmetry, cam, pictures.normal, pictures.abnormal_part)
+
+    def objectives(self, batch: PairBatch) -> Iterator[Losses]:
+        """The two objectives of a training step: all of E13, then E10 on the same x_n."""
+        weights = self.settings.losses
+        statistics = GreyStatistics.of(batch.image, batch.breast)
+        out = self(batch.image, batch.breast, statistics)
+        losses: Losses = {
+            "diag": (weights.diag, classification_loss(out.side_logit, out.asymmetry_logit, batch.labels))
+        }
+        if out.normal is None or out.abnormal_part is None:
+            yield losses
+            return
+        where = batch.breast if weights.region == "breast" else torch.ones_like(batch.breast)
+        if weights.rec:
+            known_abnormal = batch.labels.side.nan_to_num(0)[:, None, None, None]
+            gate = out.cam * known_abnormal if weights.label_gate else out.cam
+            losses["rec"] = (
+                weights.rec,
+                reconstruction_loss(batch.image, gate, out.normal, out.abnormal_part, where),
+            )
+        if weights.disc:
+            judged = self.judge(out.normal, batch.breast, statistics)
+            normal_labels = batch.labels.all_normal()
+            losses["disc"] = (
+                weights.disc,
+                classification_loss(judged.side_logit, judged.asymmetry_logit, normal_labels),  # E9
+            )
+        if weights.syn and (syn := self._synthesis(batch, out.normal, where)) is not None:
+            losses["syn"] = (weights.syn, syn)
+        yield losses  # E13
+        if weights.refine:
+            x_n = out.normal.detach()
+            again = self._classify(
+                x_n, batch.breast, statistics, self.settings.adversary.refine_batch_norm, frozen=False
+            )
+            yield {
+                "refine": (
+                    weights.refine,
+                    classification_loss(again.side_logit, again.asymmetry_logit, batch.labels),  # E10
+                )
+            }
+
+    def judge(self, image: Tensor, breast: Tensor, statistics: GreyStatistics) -> PairOutput:
+        """psi_d: AsyC's answer with today's weights as constants; the gradient reaches only the pictures."""
+        mode = self.settings.adversary.frozen_batch_norm
+        return self._classify(image, breast, statistics, mode, frozen=True)
+
+    def _synthesis(self, batch: PairBatch, normal: Tensor, where: Tensor) -> Tensor | None:
+        """E12, or None where the batch holds no synthesised pair (its mean then has no such term)."""
+        extra = batch.extra
+        if extra is not None and extra.real is not None:
+            drawn = self(extra.image, extra.breast).normal
+            inside = extra.breast if self.settings.losses.region == "breast" else torch.ones_like(extra.breast)
+            return None if drawn is None else synthesis_loss(extra.real, drawn, inside)
+        if batch.real is None or batch.synthetic is None or not bool(batch.synthetic.any()):
+            return None
+        return synthesis_loss(batch.real, normal, where & of_pairs(batch.synthetic))
+
+    def _classify(
+        self, image: Tensor, breast: Tensor, statistics: GreyStatistics, mode: BatchNormMode | str, *, frozen: bool
+    ) -> PairOutput:
+        """AsyC on given pictures; `frozen` weights are constants.
+
+        Running statistics stay untouched except in mode `train` of a pass that is not frozen: x_n is another
+        distribution than x, and a mixture of the two spoils every answer in eval mode.
+        """
+        state: dict[str, Tensor] = {}
+        if frozen:
+            state |= {name: parameter.detach() for name, parameter in self.named_parameters()}
+        if frozen or mode == "frozen":
+            state |= {name: buffer.clone() for name, buffer in self.named_buffers()}
+        with _batch_norm_in(self, evaluating=mode == "eval"):
+            out = functional_call(self, state, (image, breast, statistics, False))
+        assert isinstance(out, PairOutput)
+        return out
+
+    def start_from_detector(self, weight: Tensor, bias: Tensor) -> None:
+        """Let the side head begin as a lesion detector's 1x1 head: weight (1, C, 1, 1), bias (1,)."""
+        with torch.no_grad():
+            self.heads.side.weight[:, : weight.shape[1]].copy_(weight[:, :, 0, 0])
+            self.heads.side.bias.copy_(bias)
+
+
+@contextmanager
+def _batch_norm_in(module: nn.Module, *, evaluating: bool) -> Iterator[None]:
+    """BatchNorm layers in eval mode for a while, and back to what each was."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d) and layer.training]
+    if evaluating:
+        for layer in layers:
+            layer.eval()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.train()
