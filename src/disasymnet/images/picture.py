@@ -1,0 +1,51 @@
+"""What reading a file gives: pixels in [0, 1] with dense tissue bright, the file's facts, and how the grey was made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disasymnet.records import Detector
+from disasymnet.terms import Laterality, View
+
+
+@dataclass(frozen=True)
+class GreyStep:
+    """One step from stored values to [0, 1], with the lowest and highest value of the picture after it."""
+
+    name: str
+    """`stored`, `padding`, `modality`, `voi` or `inversion`."""
+    detail: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the file itself states; what it does not state is None. No names of persons."""
+
+    laterality: Laterality | None = None
+    view: View | None = None
+    pixel_mm: float | None = None
+    """Millimetres in the breast's plane: corrected for magnification where the file gives the factor."""
+    detector: Detector | None = None
+    bits: int | None = None
+    """Stored bits a pixel."""
+    patient: str | None = field(default=None, repr=False)
+    """PatientID: to pair pictures by, never to be shown."""
+    exam: str | None = field(default=None, repr=False)
+    """StudyInstanceUID: as `patient`."""
+    notes: tuple[str, ...] = ()
+    """What was odd or guessed, in words that name nobody."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A mammogram on its source grid."""
+
+    pixels: NDArray[np.float32]
+    """(rows, columns), [0, 1], bright = dense tissue; not writeable."""
+    facts: Facts = Facts()
+    steps: tuple[GreyStep, ...] = ()
