@@ -1,0 +1,134 @@
+"""Rules of DisAsymNet's training, each with what goes wrong without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from disasymnet.data.batch import PairBatch
+from disasymnet.methods.disasymnet import DisAsymNet
+from disasymnet.networks.encoder import GreyStatistics
+from disasymnet.recipe import Recipe
+
+from .conftest import SMALL
+
+
+def _method(*changes: str, preset: str = "recommended") -> DisAsymNet:
+    torch.manual_seed(0)
+    return DisAsymNet(Recipe.load(preset, [*SMALL, *changes]))
+
+
+def _running(method: DisAsymNet) -> dict[str, torch.Tensor]:
+    return {name: buffer.clone() for name, buffer in method.named_buffers()}
+
+
+def _changed(before: dict[str, torch.Tensor], method: DisAsymNet) -> list[str]:
+    return [name for name, buffer in method.named_buffers() if not torch.equal(before[name], buffer)]
+
+
+def test_the_first_x_n_is_x_exactly(batch: PairBatch) -> None:
+    out = _method()(batch.image, batch.breast)
+    assert torch.equal(out.normal, batch.image)
+    direct = _method("model.decoder.output=direct", "model.decoder.residual_gate=false")
+    assert not torch.equal(direct(batch.image, batch.breast).normal, batch.image)
+
+
+def test_outside_the_breast_nothing_changes(batch: PairBatch) -> None:
+    method = _method()
+    torch.nn.init.normal_(method.decoder.last.weight)  # type: ignore[union-attr]
+    out = method(batch.image, batch.breast)
+    outside = ~batch.breast
+    assert torch.equal(out.normal[outside], batch.image[outside])
+    assert not torch.equal(out.normal, batch.image)
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_the_frozen_copy_is_frozen(batch: PairBatch, mode: str) -> None:
+    """Gradient reaches the picture, no weight; running statistics stay, also when its BatchNorm is in train mode."""
+    method = _method(f"model.adversary.frozen_batch_norm={mode}")
+    before = _running(method)
+    x_n = batch.image.clone().requires_grad_()
+    judged = method.judge(x_n, batch.breast, GreyStatistics.of(batch.image, batch.breast))
+    judged.side_logit.sum().backward()
+    assert x_n.grad is not None
+    assert x_n.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in method.parameters())
+    assert _changed(before, method) == []
+    assert all(module.training for module in method.modules())
+
+
+def test_the_frozen_copy_gives_asycs_own_answer(batch: PairBatch) -> None:
+    method = _method()
+    statistics = GreyStatistics.of(batch.image, batch.breast)
+    judged = method.judge(batch.image, batch.breast, statistics).side_logit
+    assert torch.equal(judged, method.eval()(batch.image, batch.breast).side_logit)
+
+
+@pytest.mark.parametrize(("mode", "touched"), [("frozen", False), ("eval", False), ("train", True)])
+def test_refine_leaves_the_running_statistics_alone(batch: PairBatch, mode: str, touched: bool) -> None:
+    method = _method(f"model.adversary.refine_batch_norm={mode}")
+    objectives = method.objectives(batch)
+    next(objectives)
+    before = _running(method)
+    losses = next(objectives)
+    assert list(losses) == ["refine"]
+    assert bool(_changed(before, method)) is touched
+    losses["refine"][1].backward()
+    assert method.encoder.conv1.weight.grad is not None
+    assert all(parameter.grad is None for parameter in method.decoder.parameters())  # type: ignore[union-attr]
+
+
+def test_the_terms_of_the_first_objective(batch: PairBatch) -> None:
+    losses = next(_method().objectives(batch))
+    assert {name: weight for name, (weight, _) in losses.items()} == {"diag": 1.0, "rec": 0.1, "disc": 1.0, "syn": 0.5}
+
+
+def test_without_synthesised_pairs_the_term_is_missing_not_zero(batch: PairBatch) -> None:
+    plain = PairBatch(batch.image, batch.breast, batch.labels, batch.ids)
+    assert "syn" not in next(_method().objectives(plain))
+
+
+def test_an_extra_forward_serves_only_l_syn(batch: PairBatch) -> None:
+    plain = PairBatch(batch.image, batch.breast, batch.labels, batch.ids, extra=batch)
+    method = _method()
+    alone = next(_method().objectives(PairBatch(batch.image, batch.breast, batch.labels, batch.ids)))
+    both = next(method.objectives(plain))
+    assert torch.equal(alone["diag"][1], both["diag"][1])
+    assert both["syn"][1] > 0
+
+
+def test_asyc_alone_is_a_switch(batch: PairBatch) -> None:
+    method = _method("model.decoder.on=false")
+    assert [list(losses) for losses in method.objectives(batch)] == [["diag"]]
+    assert method(batch.image, batch.breast).normal is None
+
+
+def test_a_detectors_head_becomes_the_side_head() -> None:
+    method = _method()
+    weight = torch.randn(1, 16, 1, 1)
+    method.start_from_detector(weight, torch.tensor([-2.0]))
+    assert torch.equal(method.heads.side.weight, weight[:, :, 0, 0])
+    assert method.heads.side.bias.item() == -2.0
+
+
+@pytest.mark.data
+def test_swap_symmetry_on_a_real_pair(real_data: Path) -> None:
+    import io
+    import zipfile
+
+    import numpy as np
+    from PIL import Image
+
+    with zipfile.ZipFile(real_data / "mini-mias" / "mini-mias-webp.zip") as archive:
+        names = sorted(archive.namelist())[:2]
+        pictures = [Image.open(io.BytesIO(archive.read(name))).convert("L").resize((32, 64)) for name in names]
+    image = torch.stack([torch.from_numpy(np.asarray(p, dtype=np.float32) / 255)[None] for p in pictures])
+    breast = image > 0.1
+    method = _method().eval()
+    with torch.no_grad():
+        one, other = method(image, breast), method(image.flip(0), breast.flip(0))
+    assert torch.equal(one.side_logit, other.side_logit.flip(0))
+    assert torch.equal(one.asymmetry_logit, other.asymmetry_logit)
+    assert torch.equal(one.cam, other.cam.flip(0))
