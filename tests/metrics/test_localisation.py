@@ -6,14 +6,16 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
 from disasymnet.metrics.localisation import (
+    GRID,
     MINMAX_CUT,
     TIOR_THRESHOLDS,
     TIOU_THRESHOLDS,
     Overlap,
     Threshold,
-    choose_threshold,
+    best_of_grid,
     equivalent_diameter,
     grown,
+    over_grid,
     overlap,
     pointing,
     reached,
@@ -83,15 +85,14 @@ def test_grown_reaches_as_far_as_its_radius():
     assert not grown(np.zeros((3, 3), bool), 2).any()
 
 
-def test_threshold_is_the_best_of_the_grid_and_bears_its_origin():
+def test_threshold_is_the_best_of_the_grid():
     lesion = _block(slice(0, 2), slice(0, 2))
-    heat = np.where(lesion, 0.32, 0.22)
-    chosen = choose_threshold([heat], [lesion], "val")
-    assert (chosen.value, chosen.relative, chosen.chosen_on) == (0.3, False, "val")
+    chosen = best_of_grid([over_grid(np.where(lesion, 0.32, 0.22), lesion)])
+    assert GRID[chosen] == Threshold(0.3)
     # greys that differ between the pictures: only a share of the maximum fits both
-    both = choose_threshold([np.where(lesion, 0.9, 0.5), np.where(lesion, 0.09, 0.05)], [lesion, lesion], "val")
-    assert (both.value, both.relative) == (0.6, True)
-    assert choose_threshold([], [], "val") is None
+    maps = [np.where(lesion, 0.9, 0.5), np.where(lesion, 0.09, 0.05)]
+    assert GRID[best_of_grid([over_grid(heat, lesion) for heat in maps])] == Threshold(0.6, relative=True)
+    assert best_of_grid([]) is None
 
 
 def test_an_empty_map_is_never_marked():

@@ -8,7 +8,7 @@ second; both are reported, and mean TIoR is taken on `ior_det`, as HAM's.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +53,6 @@ class Threshold:
 
     value: float
     relative: bool = False
-    chosen_on: str = "fixed"
-    """`fixed`, or the pairs it was chosen on (never those it is used on)."""
 
     def cut(self, heat: Map) -> Mask:
         """The marked area: `heat` at or above the threshold, and above 0."""
@@ -101,16 +99,22 @@ def grown(mask: Mask, radius_px: float) -> Mask:
     return near
 
 
-def choose_threshold(maps: Iterable[Map], lesions: Iterable[Mask], chosen_on: str) -> Threshold | None:
-    """The threshold with the best mean IoU over these sides; None without any. Ties go to the first of the grid."""
-    grid = [Threshold(value, False, chosen_on) for value in ABSOLUTE_GRID]
-    grid += [Threshold(value, True, chosen_on) for value in RELATIVE_GRID]
-    scores = [
-        [overlap(each.cut(heat), lesion).iou for each in grid] for heat, lesion in zip(maps, lesions, strict=True)
-    ]
-    if not scores:
+GRID = tuple(Threshold(value) for value in ABSOLUTE_GRID) + tuple(Threshold(value, True) for value in RELATIVE_GRID)
+
+
+def over_grid(heat: Map, lesion: Mask) -> tuple[Overlap, ...]:
+    """The overlap at each threshold of GRID."""
+    return tuple(overlap(each.cut(heat), lesion) for each in GRID)
+
+
+def best_of_grid(sides: Sequence[Sequence[Overlap]]) -> int | None:
+    """Index in GRID with the best mean IoU over these sides (`over_grid` of each); None without a side.
+
+    A tie goes to the first.
+    """
+    if not sides:
         return None
-    return grid[int(np.mean(scores, axis=0).argmax())]
+    return int(np.mean([[each.iou for each in side] for side in sides], axis=0).argmax())
 
 
 def equivalent_diameter(mask: Mask, pixel_mm: float) -> float:
