@@ -1,0 +1,204 @@
+"""The loop over epochs. All it knows of a method: `objectives(batch)` yields the losses of each objective in order.
+
+RUN/ holds recipe.json, run.json (what was trained where), log.jsonl, last/ and best/ (checkpoints) and state/ (from
+which --resume goes on).
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from disasymnet import checkpoint
+from disasymnet.errors import TrainingError
+from disasymnet.progress import Say, clock
+from disasymnet.recipe import Recipe
+from disasymnet.training.device import Place, wait_for_all
+from disasymnet.training.runlog import RunLog, collect, means
+from disasymnet.training.state import Position, load_state, save_state
+from disasymnet.training.steps import Batch, Rate, Stepper
+from disasymnet.training.task import Task, TrainOptions, Validation
+
+
+@dataclass
+class Run:
+    """A training under way."""
+
+    task: Task
+    recipe: Recipe
+    out: Path
+    options: TrainOptions
+    place: Place
+    stepper: Stepper
+    log: RunLog
+    position: Position
+    saved: float
+
+    @property
+    def batches_each(self) -> int:
+        """Batches of an epoch for each process; what does not divide is left out."""
+        return len(self.task.batches) // self.place.world
+
+    @property
+    def updates(self) -> int:
+        """Updates of an epoch."""
+        return -(-self.batches_each // self.task.settings.accumulate)
+
+
+def fit(task: Task, recipe: Recipe, out: Path, options: TrainOptions, place: Place, say: Say) -> bool:
+    """Train `task` into `out`, going on from its state if it has one; True when done, False when stopped before.
+
+    Raises TrainingError where a loss is not finite, the disk is full or there are too few pairs.
+    """
+    try:
+        return _fit(_begin(task, recipe, out, options, place, say))
+    except OSError as error:
+        if error.errno != errno.ENOSPC and "No space left" not in str(error):
+            raise
+        raise TrainingError(
+            "the disk is full",
+            where=out,
+            hint="The last checkpoint and state are whole: make room, then go on with --resume.",
+        ) from None
+
+
+def _begin(task: Task, recipe: Recipe, out: Path, options: TrainOptions, place: Place, say: Say) -> Run:
+    task.method.to(device=place.device)
+    if task.settings.channels_last:
+        task.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stepper = Stepper(task.method, task.objectives, task.settings, place, task.optimiser)
+    log = RunLog(out, say, speaks=place.first, every_s=options.say_every_s)
+    found = load_state(out / "state", task.method, stepper.optimisers)
+    position = found or Position()
+    run = Run(task, recipe, out, options, place, stepper, log, position, time.monotonic())
+    if not run.batches_each:
+        raise TrainingError(
+            f"{len(task.batches)} batches of {task.settings.batch} are too few for {place.world} processes",
+            hint="Lower train.batch, or take more pairs.",
+        )
+    log.cut(position.log_bytes)
+    if found:
+        log.say(f"goes on behind step {position.step} (epoch {position.epoch + 1})")
+        log.write("note", text="resumed", step=position.step)
+    return run
+
+
+def _fit(run: Run) -> bool:
+    begun, steps = run.position.elapsed_s - time.monotonic(), 0
+    epochs = run.task.settings.epochs
+    rate = run.task.rate(epochs * run.updates)
+    while run.position.epoch < epochs:
+        run.stepper.train_mode()
+        for group in _groups(run):
+            position = run.position
+            values = run.stepper.update(group, position.step, rate(position.step))
+            collect(position, values, len(group))
+            position.update += 1
+            position.step += 1
+            position.elapsed_s = begun + time.monotonic()
+            steps += 1
+            if position.step % run.options.log_every == 0:
+                now = {name: sum(v) / len(v) for name, v in values.items()}
+                run.log.write("step", epoch=position.epoch + 1, step=position.step, losses=now)
+            run.log.progress(position, epochs, run.updates, values)
+            stop = run.options.stop_after is not None and steps >= run.options.stop_after
+            if position.update < run.updates and (stop or time.monotonic() - run.saved > run.options.save_every_s):
+                _save_state(run)
+                if stop:
+                    return False
+        _end_epoch(run, rate)
+        if run.options.stop_after is not None and steps >= run.options.stop_after:
+            break
+    return run.position.done
+
+
+def _groups(run: Run) -> Iterator[list[Batch]]:
+    """The updates that are left of this epoch, each with its batches; every n-th batch is this process's."""
+    size, world = run.task.settings.accumulate, run.place.world
+    first = run.position.update * size
+    stream = run.task.batches.batches(run.position.epoch, first * world + run.place.rank)
+    mine = islice(stream, 0, (run.batches_each - first - 1) * world + 1, world)
+    while group := [batch.to(run.place.device) for batch in islice(mine, size)]:
+        yield group
+
+
+def _end_epoch(run: Run, rate: Rate) -> None:
+    position, settings = run.position, run.task.settings
+    wait_for_all(run.place)
+    position.epoch, position.update = position.epoch + 1, 0
+    last = position.epoch == settings.epochs
+    judged: Validation | None = None
+    if run.place.first and run.task.validate and (last or position.epoch % settings.validate_every == 0):
+        judged = run.task.validate(run.task.method, run.place, position.memory)
+    if run.place.first:
+        _report(run, judged, rate(position.step - 1))
+        _keep(run, judged)
+    position.sums, position.batches = {}, 0
+    position.done = last
+    if last:
+        run.log.write("note", text="done", step=position.step, time_s=round(position.elapsed_s, 3))
+    _save_state(run)
+    wait_for_all(run.place)
+
+
+def _report(run: Run, judged: Validation | None, rate: float) -> None:
+    position = run.position
+    mean, missing = means(position)
+    figures = judged.figures if judged else {}
+    run.log.write(
+        "epoch",
+        epoch=position.epoch,
+        step=position.step,
+        rate=rate,
+        time_s=round(position.elapsed_s, 3),
+        losses=mean,
+        missing=missing,
+        validation=figures,
+        guards=judged.guards if judged else {},
+        warnings=sorted(judged.warnings) if judged else [],
+    )
+    parts = [f"{name} {value:.4f}" for name, value in mean.items()]
+    parts += [f"{name} " + ("-" if value is None else f"{value:.3f}") for name, value in figures.items()]
+    took = clock(position.elapsed_s)
+    run.log.say(f"epoch {position.epoch} of {run.task.settings.epochs} done after {took}: " + ", ".join(parts))
+    if judged:
+        for name, line in judged.warnings.items():
+            if name not in position.warned:
+                run.log.say(f"warning: {line}")
+        position.warned = tuple(judged.warnings)
+
+
+def _keep(run: Run, judged: Validation | None) -> None:
+    """Write last/, and best/ where this epoch has the best score of those behind the last drop of the rate."""
+    position = run.position
+    scores = judged.figures if judged else None
+    card = replace(
+        run.task.card, epochs=position.epoch, steps=position.step, seed=run.task.settings.seed, scores=scores
+    )
+    checkpoint.save(run.out / "last", run.task.method, run.recipe, card)
+    if judged is None or judged.score is None or not _candidate(run):
+        return
+    if position.best is None or judged.score > position.best:  # a tie stays with the earlier epoch
+        position.best, position.best_epoch = judged.score, position.epoch
+        checkpoint.save(run.out / "best", run.task.method, run.recipe, card)
+
+
+def _candidate(run: Run) -> bool:
+    """True behind the last drop of the rate (before it x_n still swings from epoch to epoch), or if there is none."""
+    total = run.task.settings.epochs * run.updates
+    drops = [drop for share in run.task.settings.decay_at if (drop := round(share * total)) < total]
+    return not drops or run.position.step > max(drops)
+
+
+def _save_state(run: Run) -> None:
+    if run.place.first:
+        path = run.log.path
+        run.position.log_bytes = path.stat().st_size if path.exists() else 0
+        save_state(run.out / "state", run.task.method, run.stepper.optimisers, run.position)
+    run.saved = time.monotonic()
