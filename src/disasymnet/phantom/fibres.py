@@ -1,0 +1,93 @@
+"""Thin bright curves: ducts that run to the nipple, Cooper's ligaments across, a few vessels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from disasymnet.phantom.anatomy import Anatomy
+from disasymnet.phantom.fields import Array, Frame
+
+STEP_MM = 2.0
+WIDTHS_MM = (0.22, 0.5)
+"""Standard deviation across a thin and a thick fibre."""
+
+
+def draw_fibres(rng: np.random.Generator, anatomy: Anatomy, amount: float) -> Array:
+    """Brightness of all fibres, about 1 on the crest of a strong one, 0 between them."""
+    count = int(anatomy.breast.sum() * anatomy.frame.pixel_mm**2 / 10_000 * 260 * amount)
+    total = np.zeros(anatomy.frame.shape, dtype=np.float32)
+    for width, share in zip(WIDTHS_MM, (0.75, 0.25), strict=True):
+        number = max(1, int(count * share))
+        x, y, light = _curves(rng, anatomy, number)
+        sigma = max(width / anatomy.frame.pixel_mm, 0.35)
+        drawn = gaussian_filter(_splat(x, y, light, anatomy.frame), sigma, truncate=3.0)
+        # A line of unit weight per pixel of length, blurred, has the crest 1 / (sqrt(2 pi) sigma).
+        total += drawn * np.float32(np.sqrt(2 * np.pi) * sigma)
+    return total
+
+
+def _curves(rng: np.random.Generator, anatomy: Anatomy, number: int) -> tuple[Array, Array, Array]:
+    """Points (x, y) in mm, half a pixel apart, and their weight; one row a curve."""
+    steps = 45
+    x0, y0 = _starts(rng, anatomy, number)
+    nx, ny = anatomy.nipple
+    heading = np.arctan2(ny - y0, nx - x0) + rng.normal(0, 0.45, number)
+    # About a fifth run anywhere: ligaments and vessels.
+    stray = rng.uniform(size=number) < 0.22
+    heading = np.where(stray, rng.uniform(0, 2 * np.pi, number), heading)
+    bend = np.cumsum(rng.normal(0, 0.012, (number, steps)), axis=1) + rng.normal(0, 0.03, (number, 1))
+    wiggle = rng.normal(0, 0.10, (number, steps))
+    way = heading[:, None] + np.cumsum(bend + wiggle, axis=1)
+    x = x0[:, None] + np.cumsum(np.cos(way), axis=1) * STEP_MM
+    y = y0[:, None] + np.cumsum(np.sin(way), axis=1) * STEP_MM
+    length = np.clip(rng.lognormal(np.log(11), 0.5, number), 3, steps - 1)
+    strength = rng.lognormal(-0.9, 0.55, number)
+    return _refine(x, y, length, strength, anatomy.frame.pixel_mm)
+
+
+def _starts(rng: np.random.Generator, anatomy: Anatomy, number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    step = max(1, anatomy.frame.rows // 128)
+    weight = (0.35 + anatomy.gland[::step, ::step]) * (anatomy.depth[::step, ::step] > 5)
+    total = np.cumsum(weight.ravel(), dtype=np.float64)
+    at = np.searchsorted(total, rng.uniform(0, max(total[-1], 1e-9), number)).clip(0, weight.size - 1)
+    rows, cols = np.divmod(at, weight.shape[1])
+    jitter = rng.uniform(0, 1, (2, number))
+    scale = step * anatomy.frame.pixel_mm
+    return (cols + jitter[0]) * scale, (rows + jitter[1]) * scale
+
+
+def _refine(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    length: NDArray[np.float64],
+    strength: NDArray[np.float64],
+    pixel: float,
+) -> tuple[Array, Array, Array]:
+    fine = max(1, round(STEP_MM / (0.7 * pixel)))
+    at = np.arange(0, x.shape[1] - 1, 1 / fine)
+    low = at.astype(int)
+    part = (at - low).astype(np.float32)
+    light = np.sin(np.pi * np.clip(at[None, :] / length[:, None], 0, 1)) ** 0.7 * strength[:, None]
+    light *= STEP_MM / fine / pixel
+    used = light > 0
+    px = x[:, low] * (1 - part) + x[:, low + 1] * part
+    py = y[:, low] * (1 - part) + y[:, low + 1] * part
+    return px[used].astype(np.float32), py[used].astype(np.float32), light[used].astype(np.float32)
+
+
+def _splat(x: Array, y: Array, light: Array, frame: Frame) -> Array:
+    """Weights shared among the four nearest pixels."""
+    col, row = x / frame.pixel_mm - 0.5, y / frame.pixel_mm - 0.5
+    inside = (col >= 0) & (row >= 0) & (col < frame.cols - 1) & (row < frame.rows - 1)
+    col, row, light = col[inside], row[inside], light[inside]
+    left, top = col.astype(np.int64), row.astype(np.int64)
+    fx, fy = col - left, row - top
+    at = top * frame.cols + left
+    size = frame.rows * frame.cols
+    drawn = np.bincount(at, light * (1 - fx) * (1 - fy), size)
+    drawn += np.bincount(at + 1, light * fx * (1 - fy), size)
+    drawn += np.bincount(at + frame.cols, light * (1 - fx) * fy, size)
+    drawn += np.bincount(at + frame.cols + 1, light * fx * fy, size)
+    return drawn.reshape(frame.shape).astype(np.float32)

@@ -1,0 +1,101 @@
+"""The pictures of one exam in memory, with and without lesions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disasymnet.phantom.anatomy import Anatomy, Breast, draw_anatomy, draw_breast, draw_woman, woman_noise
+from disasymnet.phantom.fields import Frame, Spectrum
+from disasymnet.phantom.lesions import Lesion, Placed, draw_lesion
+from disasymnet.phantom.marker import draw_marker
+from disasymnet.phantom.placing import place
+from disasymnet.phantom.settings import Density, PhantomSettings
+from disasymnet.phantom.tissue import LOOKS, add_noise, blur, draw_tissue, stored
+from disasymnet.records import Sides
+from disasymnet.terms import Laterality, View
+
+EXAMS, TUMOURS = 1, 2
+"""First key of the random streams: exams of the set, and the patients that its tumour set is cut from."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What exam `index` is to show, decided before any picture is made."""
+
+    index: int
+    split: str
+    density: Density
+    abnormal: Sides[bool]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture, chest wall at column 0: 12-bit values with and without its lesions, the lesions, the anatomy."""
+
+    side: Laterality
+    view: View
+    with_lesions: NDArray[np.uint16]
+    without: NDArray[np.uint16]
+    placed: tuple[Placed, ...]
+    anatomy: Anatomy
+
+
+def stream(seed: int, *key: int) -> np.random.Generator:
+    """The random numbers of one part of one exam: independent of all others and of the order of work."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def shoot_exam(settings: PhantomSettings, plan: Plan, branch: int = EXAMS) -> list[Shot]:
+    """All pictures of an exam, right breast first, views in the order of the settings."""
+    key = (branch, plan.index)
+    woman = draw_woman(stream(settings.seed, *key, 0), plan.density)
+    frame = Frame(*settings.shape, settings.pixel_mm)
+    made = []
+    for side_number, side in enumerate((Laterality.RIGHT, Laterality.LEFT)):
+        rng = stream(settings.seed, *key, 2, side_number)
+        breast = draw_breast(rng, woman)
+        lesions = _draw_lesions(rng, settings, woman.reach) if plan.abnormal[side] else ()
+        for view in map(View, settings.views):
+            view_number = (View.CC, View.MLO).index(view)
+            shared = woman_noise(stream(settings.seed, *key, 1, view_number))
+            rng = stream(settings.seed, *key, 3, side_number, view_number)
+            anatomy = draw_anatomy(rng, breast, view, frame, shared[0])
+            made.append(_Scene(settings, breast, anatomy, side, view).shoot(rng, lesions, shared[1:]))
+    return made
+
+
+def _draw_lesions(rng: np.random.Generator, settings: PhantomSettings, reach: float) -> tuple[Lesion, ...]:
+    count = 2 if rng.uniform() < settings.second_lesion else 1
+    return tuple(draw_lesion(rng, settings.lesions, reach) for _ in range(count))
+
+
+@dataclass(frozen=True)
+class _Scene:
+    settings: PhantomSettings
+    breast: Breast
+    anatomy: Anatomy
+    side: Laterality
+    view: View
+
+    def shoot(self, rng: np.random.Generator, lesions: tuple[Lesion, ...], shared: tuple[Spectrum, Spectrum]) -> Shot:
+        """Both pictures have the same tissue and the same noise; lesions draw their places from a child stream."""
+        look = LOOKS[self.settings.style]
+        frame = self.anatomy.frame
+        for_lesions, rng = rng.spawn(2)
+        grey = draw_tissue(rng, self.breast, self.anatomy, shared, look)
+        marker = draw_marker(rng, self.anatomy, self.side, self.view, self.settings.style)
+        if marker is not None:
+            grey = np.maximum(grey, marker)
+        noise = add_noise(rng, grey, look)
+        without = stored(blur(grey, frame) + noise, look)
+        placed = place(for_lesions, self.anatomy, grey, lesions, self.view)
+        if not placed:
+            return Shot(self.side, self.view, without, without, (), self.anatomy)
+        signal = np.zeros_like(grey)
+        for one in placed:
+            signal[one.window] += one.signal
+        with_lesions = stored(blur(grey + signal, frame) + noise, look)
+        return Shot(self.side, self.view, with_lesions, without, placed, self.anatomy)
