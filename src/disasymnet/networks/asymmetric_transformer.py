@@ -52,7 +52,7 @@ class AsymmetricBlock(nn.Module):
             across = F.scaled_dot_product_attention(q, swap_sides(k), swap_sides(v))  # E3
             parts.append(self.cross_out(_merge(across)))
         fused = self.norm_fused(torch.cat(parts, dim=-1))
-        change = self.fuse_out(self.dropout(F.gelu(self.fuse_in(fused))))  # E4
+        change: Tensor = self.fuse_out(self.dropout(F.gelu(self.fuse_in(fused))))  # E4
         return f + change if self.settings.residual else change
 
     def _heads(self, x: Tensor) -> Tensor:

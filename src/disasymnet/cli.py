@@ -1,0 +1,280 @@
+"""Every command: read the words, call one function, print. Heavy imports stand inside the commands."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from disasymnet import __version__
+from disasymnet.errors import DisAsymNetError
+from disasymnet.progress import say
+
+RESEARCH = "Research use only. Not a medical device, not for diagnosis."
+
+app = typer.Typer(
+    name="disasymnet",
+    help=f"""Bilateral mammograms compared by a network (DisAsymNet, Wang et al., MICCAI 2023).
+
+Says for each breast whether it looks abnormal and for the pair whether it is asymmetric, shows where, and draws what
+the pair would look like if it were symmetric. {RESEARCH}
+
+Try it without any data: `make demo`, or phantom, prepare, train, evaluate, report in this order.""",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+weights_app = typer.Typer(
+    help="Trunk weights (ImageNet ResNet-18 or your own): list, import, fetch.", no_args_is_help=True
+)
+app.add_typer(weights_app, name="weights")
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. --set train.epochs=5. May be repeated."),
+]
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A preset's name (see `recipe`) or a .toml file.")]
+CacheFolder = Annotated[Path, typer.Option("--data", metavar="CACHE", help="Folder that `prepare` made.")]
+RunFolder = Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for weights, log and results.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where this run was cut off.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Torch threads; default: the physical cores.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: from cores and memory.")]
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the exams.")],
+    exams: Annotated[int, typer.Option(min=4, help="Women; each has CC and MLO of both breasts.")] = 40,
+    rows: Annotated[int, typer.Option(min=128, max=4096, help="Picture height in pixels.")] = 1024,
+    contrast: Annotated[str, typer.Option(help="easy | realistic")] = "realistic",
+    style: Annotated[str, typer.Option(help="digital | film")] = "digital",
+    val: Annotated[float, typer.Option(min=0, help="Women for validation: below 1 a share, else a number.")] = 0.1,
+    test: Annotated[float, typer.Option(min=0, help="Women for the test, likewise.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    workers: Workers = None,
+) -> None:
+    """Make mammograms whose truth is known: bilateral DICOM exams with and without lesions.
+
+    Example: disasymnet phantom exams --exams 100 --rows 512 --contrast easy
+    """
+    from disasymnet.phantom import PhantomSettings, make_exams
+
+    given = {"exams": exams, "rows": rows, "lesions": contrast, "style": style, "seed": seed, "val": val, "test": test}
+    settings = _settings(PhantomSettings, **given)
+    make_exams(out, settings, workers=workers, say=say)
+    typer.echo(f"{out}: {exams} exams. Next: disasymnet prepare phantom {out} --out CACHE")
+
+
+@app.command()
+def scan(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A data set's folder, or any folder of pictures.")],
+    dataset: Annotated[str | None, typer.Option(help="mini-mias | table | phantom; default: read every file.")] = None,
+) -> None:
+    """Say what a folder holds: pictures, pairs by label, and what is left out and why. Changes nothing."""
+    from disasymnet.data.survey import survey
+
+    typer.echo(survey(folder, dataset))
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="mini-mias | table | phantom")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],
+    out: Annotated[Path, typer.Option("--out", metavar="CACHE", help="Folder for the prepared pairs.")],
+    height: Annotated[int, typer.Option(min=32, max=4096, help="Rows of the model grid.")] = 1024,
+    width: Annotated[int | None, typer.Option(min=16, max=4096, help="Columns; default: half of the rows.")] = None,
+    scale: Annotated[str, typer.Option(help="mm | fit | liu2020: how breasts are scaled.")] = "mm",
+    tumours: Annotated[Path | None, typer.Option(help="Tumour set of another data set, for Synthesis.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split into train, val and test.")] = 0,
+    workers: Workers = None,
+) -> None:
+    """Read, check, pair and bring all pictures onto the model grid, once. Resumable: run it again.
+
+    Example: disasymnet prepare mini-mias all-mias --out cache --height 512
+    """
+    from disasymnet.data.prepare import PrepareOptions
+    from disasymnet.data.prepare import prepare as run
+    from disasymnet.datasets import find
+    from disasymnet.settings import ImageSettings
+
+    entry = find(dataset)
+    settings = _settings(ImageSettings, height=height, width=width or height // 2, scale=scale)
+    options = PrepareOptions(dataset=dataset, public=entry.public, workers=workers, tumours=tumours, seed=seed)
+    cache = run(entry.scan(root), settings, out, options, say)
+    typer.echo(f"{out}: {len(cache.pairs)} pairs, {len(cache.singles)} single pictures.")
+
+
+@app.command()
+def pretrain(
+    recipe: RecipeName, data: CacheFolder, out: RunFolder, changes: Changes = None, resume: Resume = False,
+    threads: Threads = None,
+) -> None:  # fmt: skip
+    """Teach the trunk to find lesions, from any data set with boxes; `train --init RUN` starts from it."""
+    from disasymnet.data.cache import Cache
+    from disasymnet.recipe import Recipe
+    from disasymnet.training.loop import TrainOptions
+    from disasymnet.training.pretrain import pretrain as run
+
+    options = TrainOptions(resume=resume, threads=threads)
+    typer.echo(run(Recipe.load(recipe, changes), Cache.open(data), out, options, say))
+
+
+@app.command()
+def train(
+    recipe: RecipeName, data: CacheFolder, out: RunFolder, changes: Changes = None, resume: Resume = False,
+    init: Annotated[Path | None, typer.Option(help="Start from the weights of this run.")] = None,
+    threads: Threads = None,
+    device: Annotated[str, typer.Option(help="auto | cpu | cuda")] = "auto",
+) -> None:  # fmt: skip
+    """Train a model. With `--set data.folds=5` all folds, one after the other, each pair tested once.
+
+    Example: disasymnet train recommended --data cache --out run --set train.epochs=10
+    """
+    from disasymnet.data.cache import Cache
+    from disasymnet.recipe import Recipe
+    from disasymnet.training import loop
+
+    options = loop.TrainOptions(resume=resume, init=init, threads=threads, device=device)
+    found = Recipe.load(recipe, changes)
+    run = loop.train_folds if found.data.folds else loop.train
+    typer.echo(run(found, Cache.open(data), out, options, say))
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training.")],
+    data: CacheFolder,
+    split: Annotated[str, typer.Option(help="train | val | test")] = "test",
+    out: Annotated[Path | None, typer.Option(help="Default: RUN/evaluation/SPLIT.")] = None,
+) -> None:
+    """Measure a run on a split, with intervals; a run of folds is pooled, each pair judged by its test fold."""
+    from disasymnet.evaluate import evaluate as measure
+    from disasymnet.evaluate import summary
+
+    typer.echo(summary(measure(run, data, split, out, say)))
+
+
+@app.command()
+def predict(
+    pictures: Annotated[list[Path], typer.Argument(metavar="[RIGHT LEFT | FOLDER]", help="Two files, or a folder.")],
+    model: Annotated[Path, typer.Option("--model", metavar="RUN", help="A run or checkpoint folder.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for JSON and pictures.")],
+) -> None:
+    """Compare right and left: probabilities, heat map, and the symmetric picture, in the files' own pixels.
+
+    Example: disasymnet predict R_CC.dcm L_CC.dcm --model run --out answer
+    """
+    from disasymnet.predict import predict_to
+
+    typer.echo(predict_to(pictures, model, out, say))
+    typer.echo(RESEARCH)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of an evaluated training.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="The page to write.")],
+    split: Annotated[str, typer.Option(help="train | val | test")] = "test",
+) -> None:
+    """One self-contained page: curves, tables with intervals, and a gallery hung as radiologists hang."""
+    from disasymnet.outputs.html import report as write
+
+    typer.echo(write(run, out, split))
+
+
+@app.command()
+def recipe(
+    name: Annotated[str | None, typer.Argument(metavar="[RECIPE]", help="A preset or .toml file.")] = None,
+    changes: Changes = None,
+) -> None:
+    """List the presets, or print one with all its settings."""
+    from disasymnet.recipe import Recipe, presets
+
+    if name is None:
+        typer.echo("\n".join(f"{preset:14} {about}" for preset, about in presets().items()))
+    else:
+        typer.echo(Recipe.load(name, changes).to_json(), nl=False)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this installation can do and what to mend: libraries, decoders, weights, memory, a self-test."""
+    from disasymnet.doctor import examine
+
+    lines, healthy = examine()
+    typer.echo("\n".join(lines))
+    if not healthy:
+        raise typer.Exit(1)
+
+
+@weights_app.command("list")
+def weights_list() -> None:
+    """Installed trunk weights with their digests."""
+    from disasymnet import weights
+
+    typer.echo(weights.describe())
+
+
+@weights_app.command("import")
+def weights_import(
+    file: Annotated[Path, typer.Argument(help="A torchvision .pth or a .safetensors file.")],
+    name: Annotated[str, typer.Option(help="The name recipes use: model.encoder.weights=NAME.")] = "imagenet",
+) -> None:
+    """Check a file of ResNet-18 weights and keep it under a name. Nothing in it is executed."""
+    from disasymnet import weights
+
+    typer.echo(weights.import_weights(file, name))
+
+
+@weights_app.command("fetch")
+def weights_fetch(name: Annotated[str, typer.Argument(help="imagenet")] = "imagenet") -> None:
+    """Download known public weights, check their digest, keep them."""
+    from disasymnet import weights
+
+    typer.echo(weights.fetch(name))
+
+
+def _settings(kind: type[Any], **values: object) -> Any:
+    """Settings from the command line, with a one-line error for a wrong word."""
+    from pydantic import ValidationError
+
+    from disasymnet.errors import RecipeError
+
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(f"{name}: {first['msg'].removeprefix('Value error, ')} (got {first['input']!r})") from None
+
+
+def main() -> None:
+    """The program. Anything a user can mend ends with one message and exit code 2."""
+    try:
+        app()
+    except DisAsymNetError as error:
+        print(f"disasymnet: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"disasymnet: {error.filename or 'disk'}: no space left\nFree some and run it again.", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ndisasymnet: stopped. What was finished is kept; --resume goes on.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
