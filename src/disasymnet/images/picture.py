@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,3 +49,7 @@ class Picture:
     """(rows, columns), [0, 1], bright = dense tissue; not writeable."""
     facts: Facts = Facts()
     steps: tuple[GreyStep, ...] = ()
+
+    def with_pixel_mm(self, pixel_mm: float | None) -> Picture:
+        """The same picture with the pixel size that its data set states; None leaves the file's own."""
+        return self if pixel_mm is None else replace(self, facts=replace(self.facts, pixel_mm=pixel_mm))
