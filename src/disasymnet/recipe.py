@@ -150,7 +150,8 @@ def _validated(values: dict[str, Any], *, where: object) -> Recipe:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(name, keys(), n=1, cutoff=0.0)
+            known = {key.rsplit(".", cut)[0] for key in keys() for cut in range(key.count(".") + 1)}  # sections too
+            near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
             raise RecipeError(f"there is no setting {name!r}", where=where, hint=f"Did you mean {near[0]!r}?") from None
         message = first["msg"].removeprefix("Value error, ")
         raise RecipeError(

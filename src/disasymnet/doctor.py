@@ -1,0 +1,121 @@
+"""What this installation can do, and what to mend, one line each."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from disasymnet import __version__
+
+BASE = ("numpy", "scipy", "pillow", "pydicom", "torch", "safetensors", "pydantic", "typer")
+TRAIN = ("jinja2", "matplotlib", "polars")
+SYNTAXES = {  # transfer syntaxes met in mammography
+    "1.2.840.10008.1.2": "implicit little endian",
+    "1.2.840.10008.1.2.1": "explicit little endian",
+    "1.2.840.10008.1.2.2": "explicit big endian",
+    "1.2.840.10008.1.2.5": "RLE",
+    "1.2.840.10008.1.2.4.50": "JPEG baseline",
+    "1.2.840.10008.1.2.4.57": "JPEG lossless",
+    "1.2.840.10008.1.2.4.70": "JPEG lossless, first order",
+    "1.2.840.10008.1.2.4.80": "JPEG-LS lossless",
+    "1.2.840.10008.1.2.4.81": "JPEG-LS",
+    "1.2.840.10008.1.2.4.90": "JPEG 2000 lossless",
+    "1.2.840.10008.1.2.4.91": "JPEG 2000",
+}
+
+
+def examine() -> tuple[list[str], bool]:
+    """Lines for the person, and whether prediction can work here."""
+    lines = [
+        f"disasymnet {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+        f"{os.cpu_count()} cores, {_gib(_memory())} GiB memory, {_gib(shutil.disk_usage(Path.cwd()).free)} GiB disk free",
+    ]
+    missing = [name for name in BASE if _version(name) is None]
+    lines += [_library(name, "pip install disasymnet") for name in BASE]
+    lines += [_library(name, "only for training and reports: pip install 'disasymnet[train]'") for name in TRAIN]
+    if importlib.util.find_spec("torchvision") and not _torchvision_works():
+        lines.append(
+            "MEND  torchvision is of another make than torch and breaks what imports it: pip uninstall torchvision"
+        )
+    if "torch" in missing or "pydicom" in missing:
+        return lines, False
+    lines += _decoders()
+    lines.append(_device())
+    passed, line = _self_test()
+    return [*lines, _weights(), line], passed and not missing
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _library(name: str, remedy: str) -> str:
+    version = _version(name)
+    return f"ok    {name} {version}" if version else f"--    {name} is missing; {remedy}"
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _gib(size: int) -> int:
+    return round(size / 2**30)
+
+
+def _torchvision_works() -> bool:
+    try:
+        importlib.import_module("torchvision")
+    except Exception:  # whatever a broken build raises, the remedy is the same
+        return False
+    return True
+
+
+def _decoders() -> list[str]:
+    """Whether each transfer syntax has a decoder. A listed decoder can still refuse a file; `scan` tells."""
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
+
+    lines = []
+    for uid, name in SYNTAXES.items():
+        decoder = get_decoder(UID(uid))
+        by = ", ".join(decoder.available_plugins) if UID(uid).is_encapsulated else "built in"
+        lines.append(f"ok    {name}: {by}" if by else f"--    {name}: no decoder; files so compressed are refused")
+    return lines
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"ok    computing on {torch.cuda.get_device_name(0)}"
+    return f"ok    computing on the CPU, {torch.get_num_threads()} threads"
+
+
+def _weights() -> str:
+    from disasymnet import weights
+
+    return weights.describe().splitlines()[0]
+
+
+def _self_test() -> tuple[bool, str]:
+    """A small model answers a pair and its mirror image alike."""
+    import torch
+
+    from disasymnet.data.batch import swap_sides
+    from disasymnet.methods import build
+    from disasymnet.recipe import Recipe
+
+    torch.manual_seed(0)
+    method = build(Recipe.load("phantom")).eval()
+    pair, breast = torch.rand(2, 1, 64, 32), torch.ones(2, 1, 64, 32, dtype=torch.bool)
+    with torch.no_grad():
+        one, other = method(pair, breast), method(swap_sides(pair), breast)
+    passed = torch.equal(one.side_logit, swap_sides(other.side_logit))
+    return passed, "ok    self-test: exchanging the sides exchanges the answers" if passed else "MEND  self-test failed"

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_symbol_of_the_paper_map_exists() -> None:
+    text = (ROOT / "docs" / "paper-map.md").read_text()
+    names = re.findall(r"`(disasymnet\.[\w.]+)`", text)
+    assert len(names) >= 15
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            module, *attributes = _split(name)
+            found: object = importlib.import_module(module)
+            for attribute in attributes:
+                found = getattr(found, attribute)
+
+
+def _split(name: str) -> list[str]:
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:cut])
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError:
+            continue
+        return [module, *parts[cut:]]
+    raise ModuleNotFoundError(name)
+
+
+def test_the_code_carries_every_equation_tag() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    missing = [tag for tag in (f"E{number}" for number in range(1, 16)) if not re.search(rf"\b{tag}\b", code)]
+    assert missing == []
+
+
+def test_no_machine_paths_or_registry_hosts() -> None:
+    pattern = re.compile(r"(^|[^\w.])/(work|root|home)/|pypi\.org|pythonhosted|npmjs")
+    for path in [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("*.toml"),
+        *(ROOT / "src").rglob("*.py"),
+        *(ROOT / "docs").rglob("*.md"),
+    ]:
+        assert not pattern.search(path.read_text()), path
