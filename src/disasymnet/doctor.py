@@ -79,7 +79,7 @@ def _torchvision_works() -> bool:
 
 def _decoders() -> list[str]:
     """Whether each transfer syntax has a decoder. A listed decoder can still refuse a file; `scan` tells."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     lines = []
