@@ -239,7 +239,7 @@ def _check_size(cache: Cache, recipe: Recipe) -> None:
     made, wanted = cache.image, recipe.image
     if (made.height, made.width) != (wanted.height, wanted.width):
         raise CacheError(
-            f"the cache holds {made.height} x {made.width}, the recipe asks for {wanted.height} x {wanted.width} pixels",
+            f"the cache is {made.height} x {made.width}, the recipe asks for {wanted.height} x {wanted.width}",
             where=cache.path,
             hint=f"Set image.height={made.height} and image.width={made.width}, or prepare at the recipe's size.",
         )
