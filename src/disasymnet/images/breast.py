@@ -98,11 +98,31 @@ def _region(small: Floats) -> Mask:
     top = small.max()
     rough = ndimage.maximum_filter(small, 3) - ndimage.minimum_filter(small, 3) >= _FLAT * top
     tissue = rough | (small < _WHITE * top)
-    bright = ndimage.binary_opening(small > _threshold(small[tissue]), iterations=3)
+    bright = small > _threshold(small[tissue])
+    bright = ndimage.binary_opening(bright & ~_labels(small, ~tissue), iterations=3)
     region = _largest(bright, tissue)
     # The pad keeps the closing from biting into what touches the border.
     region = ndimage.binary_closing(np.pad(region, 8), iterations=3)[8:-8, 8:-8]
     return _largest(_without_strips(ndimage.binary_fill_holes(region)))
+
+
+def _labels(small: Floats, flat_white: Mask) -> Mask:
+    """Flat white patches that most of their surroundings are much darker than: lead markers and paper labels.
+
+    Saturated muscle at the film's edge stays: half of what surrounds it is tissue.
+    """
+    labels, _ = ndimage.label(ndimage.binary_dilation(flat_white))
+    marked = np.zeros(small.shape, dtype=np.bool_)
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        around = (
+            slice(max(rows.start - 6, 0), rows.stop + 6),
+            slice(max(columns.start - 6, 0), columns.stop + 6),
+        )
+        patch = labels[around] == number
+        ring = ndimage.binary_dilation(patch, iterations=5) & ~ndimage.binary_dilation(patch, iterations=2)
+        if ring.any() and np.percentile(small[around][ring], 70) < 0.5 * small.max():
+            marked[around] |= ndimage.binary_dilation(patch, iterations=2)
+    return marked
 
 
 def _threshold(values: Floats) -> float:
