@@ -1,0 +1,5 @@
+"""A run and a cache in, honest numbers out: results.json, predictions.csv and a gallery."""
+
+from disasymnet.evaluate.evaluation import evaluate, summary
+
+__all__ = ["evaluate", "summary"]
