@@ -1,0 +1,289 @@
+"""Two files in, one answer out, on the files' own pixel grids. Needs no part of training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from disasymnet import checkpoint
+from disasymnet.checkpoint import Card, Checkpoint
+from disasymnet.data.pairing import pair_up
+from disasymnet.errors import PairingError, PictureError
+from disasymnet.images.geometry import Geometry
+from disasymnet.images.preprocess import Prepared, preprocess
+from disasymnet.images.read import Facts, Picture, read_picture
+from disasymnet.methods.base import PairOutput
+from disasymnet.records import Mammogram, Pair, Rejected, Sides
+from disasymnet.terms import Laterality, View
+
+Floats = npt.NDArray[np.float32]
+
+PIXEL_SLACK = 0.05  # of the training range of pixel sizes: rounding of tags, not another scale
+GREY_SLACK = 0.02  # of the grey range
+
+
+@dataclass(frozen=True)
+class SidePrediction:
+    """What is said of one breast. Arrays are on the source grid: rows and columns of the file."""
+
+    abnormality: float
+    """Score in [0, 1] of "any finding, benign or malignant"; not calibrated to a population."""
+    pixels: Floats
+    """The picture as it was read, [0, 1]."""
+    breast: npt.NDArray[np.bool_]
+    cam: Floats
+    """M in [0, 1]; 0 outside the breast."""
+    normal: Floats | None
+    """x_n at the source's own sharpness: unchanged pixels are the file's, to the last bit."""
+    abnormal_part: Floats | None
+    """x_ab in [0, 1]."""
+    sha256: str
+    """Of the file; empty for a picture that was not read from one."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer on one pair. Nothing in it names a person."""
+
+    asymmetry: float | None
+    """Score in [0, 1]; None for a method without an asymmetry head."""
+    sides: Sides[SidePrediction]
+    view: View | None
+    warnings: tuple[str, ...]
+    card: Card
+
+    @property
+    def right(self) -> SidePrediction:
+        """The right breast."""
+        return self.sides.right
+
+    @property
+    def left(self) -> SidePrediction:
+        """The left breast."""
+        return self.sides.left
+
+    def summary(self) -> str:
+        """One line a score, then the warnings."""
+        asymmetry = "not given by this method" if self.asymmetry is None else f"{self.asymmetry:.3f}"
+        lines = [
+            f"asymmetry score    {asymmetry}",
+            f"right abnormality  {self.right.abnormality:.3f}",
+            f"left abnormality   {self.left.abnormality:.3f}",
+        ]
+        return "\n".join([*lines, *(f"warning: {line}" for line in self.warnings)])
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture and the digest of the file it came from."""
+
+    picture: Picture
+    sha256: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> Source:
+        """PictureError if the file cannot be used."""
+        picture = read_picture(path)
+        with path.open("rb") as file:
+            return cls(picture, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained method with its recipe and card, ready to answer."""
+
+    checkpoint: Checkpoint
+
+    @classmethod
+    def load(cls, run: Path) -> Model:
+        """From a run or a checkpoint folder. CheckpointError if there is none or it is damaged."""
+        return cls(checkpoint.load(Path(run)))
+
+    def predict(self, right: Path, left: Path) -> Prediction:
+        """The answer on two files.
+
+        Where the files state their side, that decides; else the order of the arguments does, with a warning.
+        PictureError for a file that cannot be used, PairingError for two that make no pair.
+        """
+        return self.predict_pictures(Source.read(Path(right)), Source.read(Path(left)))
+
+    def predict_pictures(self, right: Source, left: Source) -> Prediction:
+        """The answer on two pictures already read; errors and warnings as for `predict`."""
+        sources, view, warnings = as_pair(right, left)
+        pictures = sources.map(lambda source: source.picture)
+        prepared = preprocess(pictures, Sides(None, None), self.checkpoint.recipe.image)
+        out = self._answer(prepared)
+        side = torch.sigmoid(out.side_logit).tolist()
+        numbers = {Laterality.RIGHT: 0, Laterality.LEFT: 1}
+        sides = {
+            name: _side(sources[name], prepared[name], out, numbers[name], side[numbers[name]]) for name in Laterality
+        }
+        asymmetry = None if out.asymmetry_logit is None else float(torch.sigmoid(out.asymmetry_logit[0]))
+        return Prediction(
+            asymmetry=asymmetry,
+            sides=Sides(sides[Laterality.RIGHT], sides[Laterality.LEFT]),
+            view=view,
+            warnings=(*warnings, *_doubts(prepared, pictures, view, self.checkpoint.card)),
+            card=self.checkpoint.card,
+        )
+
+    @torch.no_grad()
+    def _answer(self, prepared: Sides[Prepared]) -> PairOutput:
+        image = torch.from_numpy(np.stack([side.image for side in prepared]))[:, None]
+        breast = torch.from_numpy(np.stack([side.breast for side in prepared]))[:, None]
+        out: PairOutput = self.checkpoint.method(image, breast)
+        return out
+
+
+def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, list[str]]:
+    """Which is right and which left, their common view, and warnings; PairingError where they make no pair."""
+    one, two = first.picture.facts, second.picture.facts
+    if first.sha256 and first.sha256 == second.sha256:
+        raise PairingError("both files are the same picture", hint="Give the right and the left breast.")
+    _same("patient", one.patient, two.patient)
+    view = _view(one, two)
+    warnings = []
+    if one.exam and two.exam and one.exam != two.exam:
+        warnings.append("the two pictures belong to different exams")
+    sides = (one.laterality, two.laterality)
+    if sides[0] is not None and sides[0] is sides[1]:
+        raise PairingError(f"both pictures show the {_word(sides[0])} breast", hint="A pair needs both breasts.")
+    if sides == (Laterality.LEFT, Laterality.RIGHT):
+        warnings.append("the files state that the first is the left breast: they were taken in the stated order")
+        return Sides(second, first), view, warnings
+    for place, stated, expected in zip(("first", "second"), sides, Laterality, strict=True):
+        if stated is not None and stated is not expected:
+            raise PairingError(
+                f"the {place} picture shows the {_word(stated)} breast, and the other one states no side",
+                hint="Give the right breast first.",
+            )
+        if stated is None:
+            warnings.append(f"the {place} file states no side: taken as the {_word(expected)} breast by its place")
+    return Sides(first, second), view, warnings
+
+
+def _same(what: str, one: str | None, two: str | None) -> None:
+    if one and two and one != two:
+        raise PairingError(f"the two pictures are of different {what}s", hint="Both breasts of one exam make a pair.")
+
+
+def _view(one: Facts, two: Facts) -> View | None:
+    for facts in (one, two):
+        if facts.view is not None and not facts.view.pairable:
+            raise PairingError(f"view {facts.view} makes no pair", hint="Only CC and MLO are compared.")
+    if one.view and two.view and one.view is not two.view:
+        raise PairingError(
+            f"the two pictures show different views: {one.view} and {two.view}",
+            hint="Pair CC with CC and MLO with MLO.",
+        )
+    return one.view or two.view
+
+
+def _word(laterality: Laterality) -> str:
+    return "right" if laterality is Laterality.RIGHT else "left"
+
+
+def _side(source: Source, prepared: Prepared, out: PairOutput, row: int, probability: float) -> SidePrediction:
+    geometry = prepared.geometry
+    pixels = source.picture.pixels
+    breast = geometry.mask_back(prepared.breast)
+    part = _back(out.abnormal_part, row, geometry, prepared.breast)
+    cam = _back(out.cam, row, geometry, prepared.breast)
+    normal = None
+    if out.normal is not None:
+        change = np.where(prepared.breast, out.normal[row, 0].numpy() - prepared.image, 0).astype(np.float32)
+        # The change is resampled, not the picture: what the model leaves alone keeps every detail of the file.
+        normal = np.clip(pixels + np.where(breast, geometry.image_back(change), 0), 0, 1).astype(np.float32)
+    if cam is None:
+        raise ValueError("a method answers with a CAM")
+    return SidePrediction(
+        abnormality=probability,
+        pixels=pixels,
+        breast=breast,
+        cam=np.where(breast, cam, 0).astype(np.float32),
+        normal=normal,
+        abnormal_part=None if part is None else np.where(breast, part, 0).astype(np.float32),
+        sha256=source.sha256,
+    )
+
+
+def _back(stack: Tensor | None, row: int, geometry: Geometry, breast: npt.NDArray[np.bool_]) -> Floats | None:
+    """One row of a (2, 1, H, W) stack, inside the breast, on the source grid, in [0, 1]."""
+    if stack is None:
+        return None
+    inside = np.where(breast, stack[row, 0].float().numpy(), 0)
+    return np.clip(geometry.image_back(inside), 0, 1).astype(np.float32)
+
+
+def _doubts(prepared: Sides[Prepared], pictures: Sides[Picture], view: View | None, card: Card) -> Iterator[str]:
+    """Warnings of the preparation, and where the pair lies outside of what the model was trained on."""
+    for name, side, picture in zip(("right", "left"), prepared, pictures, strict=True):
+        yield from (f"{name}: {line}" for line in (*picture.facts.notes, *side.warnings))
+        yield from (f"{name}: {line}" for line in _outside(side, picture.facts, card))
+    if view is None:
+        yield "neither file states its view"
+    elif card.views and view.value not in card.views:
+        yield f"view {view} was not among the training pictures ({', '.join(card.views)})"
+
+
+def _outside(side: Prepared, facts: Facts, card: Card) -> Iterator[str]:
+    if card.pixel_mm is not None:
+        low, high = card.pixel_mm
+        if side.pixel_mm is None:
+            yield "the pixel size is not known; the model was trained at a known scale"
+        elif not low * (1 - PIXEL_SLACK) <= side.pixel_mm <= high * (1 + PIXEL_SLACK):
+            yield f"{side.pixel_mm:.3g} mm a pixel is outside the training pictures' {low:.3g} to {high:.3g} mm"
+    detector = facts.detector or "unknown"
+    if card.detectors and detector not in card.detectors:
+        yield f"detector {detector} was not among the training pictures ({', '.join(card.detectors)})"
+    odd = [
+        f"{level} % quantile {grey:.2f} not in {low:.2f} to {high:.2f}"
+        for level, grey, (low, high) in zip((5, 25, 50, 75, 95), side.grey, card.grey, strict=False)
+        if not low - GREY_SLACK <= grey <= high + GREY_SLACK
+    ]
+    if odd:
+        yield "the grey in the breast is outside the training pictures': " + "; ".join(odd)
+
+
+def pairs_in(folder: Path) -> tuple[list[Pair], list[Rejected]]:
+    """Pairs of a folder's files by what the files state, and every file that makes none, with the reason.
+
+    Names of files decide nothing: a picture that does not state its side, view and patient is left out.
+    """
+    if not folder.is_dir():
+        raise PairingError("there is no such folder", where=folder)
+    pictures: list[Mammogram] = []
+    rejected: list[Rejected] = []
+    for path in sorted(each for each in folder.rglob("*") if each.is_file() and not _hidden(each, folder)):
+        try:
+            facts = read_picture(path).facts
+        except PictureError as error:
+            rejected.append(Rejected(path, error.code, error.what, error.hint or ""))
+            continue
+        pictures.append(Mammogram(path, facts.patient, facts.exam, facts.laterality, facts.view))
+    pairs, left_over = pair_up(pictures)
+    return pairs, rejected + left_over
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def predict_folder(model: Model, folder: Path) -> tuple[Iterator[tuple[Pair, Prediction]], list[Rejected]]:
+    """The answers on all pairs of a folder, one by one, and the files left out; PairingError if there is no pair."""
+    pairs, rejected = pairs_in(folder)
+    if not pairs:
+        reasons = sorted({entry.reason for entry in rejected})
+        raise PairingError(
+            "no two files here make a pair" + (": " + "; ".join(reasons[:3]) if reasons else ""),
+            where=folder,
+            hint="Give two files, RIGHT LEFT, if the files do not state their side.",
+        )
+    return ((pair, model.predict(pair.pictures.right.path, pair.pictures.left.path)) for pair in pairs), rejected

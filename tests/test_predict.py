@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from disasymnet.checkpoint import Card, Checkpoint
+from disasymnet.errors import CheckpointError, PairingError, PictureError
+from disasymnet.images.read import Facts, Picture, read_picture
+from disasymnet.methods import build
+from disasymnet.methods.base import Method, PairOutput
+from disasymnet.phantom.make import make_exams
+from disasymnet.phantom.settings import PhantomSettings
+from disasymnet.predict import Model, Source, as_pair, pairs_in, predict_folder
+from disasymnet.terms import Laterality, View
+from tests.data.small import make_recipe
+from tests.evaluate.trained import SMALL
+
+RECIPE = make_recipe(*SMALL, "image.mm_per_pixel=3.2")
+CARD = Card(method="disasymnet", recipe=RECIPE.digest, cache="c", dataset="phantom", height=64, width=32)
+
+
+class Marking(Method):
+    """Marks and darkens a block near the chest wall of the brighter side."""
+
+    def forward(self, image: Tensor, breast: Tensor) -> PairOutput:
+        mean = image.sum((1, 2, 3)) / breast.sum((1, 2, 3))
+        cam = torch.zeros_like(image)
+        cam[..., 28:36, 3:9] = 1.0
+        right, left = mean.chunk(2)
+        return PairOutput(4 * mean, 4 * (right - left).abs(), cam, image - 0.05 * cam, cam * image)
+
+
+@pytest.fixture(scope="module")
+def exams(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("phantoms") / "exams"
+    make_exams(out, PhantomSettings(exams=2, rows=256, tumours=1), workers=1, say=lambda line: None)
+    return out
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model(Checkpoint(Marking(), RECIPE, CARD))
+
+
+@pytest.fixture
+def first(exams: Path) -> Path:
+    return exams / "phantom-00001"
+
+
+def _source(
+    laterality: str | None = None, view: str | None = None, patient: str | None = None, seed: int = 0
+) -> Source:
+    pixels = np.zeros((200, 120), np.float32)
+    y, x = np.mgrid[:200, :120]
+    inside = ((y - 100) / 80) ** 2 + (x / 70) ** 2 < 1
+    pixels[inside] = 0.3 + 0.1 * np.random.default_rng(seed).random(int(inside.sum()), dtype=np.float32)
+    facts = Facts(
+        Laterality.parse(laterality) if laterality else None,
+        View.parse(view) if view else None,
+        0.8,
+        patient=patient,
+    )
+    return Source(Picture(pixels, facts), hashlib.sha256(bytes([seed])).hexdigest())
+
+
+def test_answers_are_on_the_files_own_pixels(model, first):
+    seen = model.predict(first / "R_CC.dcm", first / "L_CC.dcm")
+    for side, name in zip(seen.sides, ("R_CC.dcm", "L_CC.dcm"), strict=True):
+        shape = read_picture(first / name).pixels.shape
+        for array in (side.pixels, side.cam, side.normal, side.abnormal_part, side.breast):
+            assert array.shape == shape
+        assert side.sha256 == hashlib.sha256((first / name).read_bytes()).hexdigest()
+        assert 0 <= side.abnormality <= 1
+    assert seen.view is View.CC
+
+
+def test_unchanged_pixels_are_the_files_to_the_last_bit(model, first):
+    for side in model.predict(first / "R_CC.dcm", first / "L_CC.dcm").sides:
+        changed = side.pixels != side.normal
+        assert 0 < changed.mean() < 0.1
+        assert not changed[~side.breast].any()
+        core = side.cam == 1
+        assert (side.pixels - side.normal)[core] == pytest.approx(0.05, abs=1e-4)
+        # detail of the source survives where the model darkened it
+        assert np.corrcoef(side.pixels[core], side.normal[core])[0, 1] > 0.999
+
+
+def test_map_lies_at_the_chest_wall_of_each_file_whichever_way_it_hangs(model, first):
+    seen = model.predict(first / "R_MLO.dcm", first / "L_MLO.dcm")
+    columns = [np.flatnonzero(side.cam.any(0)).mean() / side.cam.shape[1] for side in seen.sides]
+    assert columns[0] > 0.6 > 0.4 > columns[1]  # right breasts have their wall at the right edge of the file
+    turned = [np.flatnonzero(side.breast.any(0)).mean() / side.breast.shape[1] for side in seen.sides]
+    assert turned[0] > 0.5 > turned[1]
+
+
+def test_tags_decide_and_the_exchange_is_said(model, first):
+    one = model.predict(first / "R_CC.dcm", first / "L_CC.dcm")
+    two = model.predict(first / "L_CC.dcm", first / "R_CC.dcm")
+    assert one.right.abnormality == two.right.abnormality
+    assert (one.left.normal == two.left.normal).all()
+    assert any("stated order" in line for line in two.warnings)
+    assert not any("stated order" in line for line in one.warnings)
+
+
+def test_swap_of_files_without_tags_swaps_the_answer():
+    torch.manual_seed(0)
+    model = Model(Checkpoint(build(RECIPE).eval(), RECIPE, CARD))
+    a, b = _source(seed=1), _source(seed=2)
+    one, two = model.predict_pictures(a, b), model.predict_pictures(b, a)
+    assert one.asymmetry == pytest.approx(two.asymmetry, abs=1e-6)
+    assert one.right.abnormality == pytest.approx(two.left.abnormality, abs=1e-6)
+    assert one.left.cam == pytest.approx(two.right.cam, abs=1e-5)
+    assert sum("states no side" in line for line in one.warnings) == 2
+
+
+@pytest.mark.parametrize(
+    ("right", "left", "says"),
+    [
+        (_source("R", "CC"), _source("R", "CC", seed=1), "both pictures show the right breast"),
+        (_source("R", "CC"), _source("L", "MLO", seed=1), "different views: CC and MLO"),
+        (_source("R", "CC", "a"), _source("L", "CC", "b", seed=1), "different patients"),
+        (_source("R", "ML"), _source("L", "ML", seed=1), "view ML makes no pair"),
+        (_source("L", "CC"), _source(None, "CC", seed=1), "first picture shows the left breast"),
+        (_source(None, "CC"), _source("R", "CC", seed=1), "second picture shows the right breast"),
+        (_source("R", "CC"), _source("L", "CC"), "same picture"),
+    ],
+)
+def test_a_wrong_partner_is_an_error_that_names_nobody(right, left, says):
+    with pytest.raises(PairingError, match=says) as caught:
+        as_pair(right, left)
+    assert "'a'" not in str(caught.value)
+
+
+def test_warnings_say_where_a_pair_lies_outside_of_the_training(model):
+    card = replace(
+        CARD,
+        pixel_mm=(1.0, 1.6),
+        grey=((0.0, 0.1),) * 5,
+        detectors=("film",),
+        views=("MLO",),
+    )
+    narrow = Model(replace(model.checkpoint, card=card))
+    said = "\n".join(narrow.predict_pictures(_source("R", "CC"), _source("L", "CC", seed=1)).warnings)
+    assert "right: 3.2 mm a pixel is outside the training pictures' 1 to 1.6 mm" in said
+    assert "left: detector unknown was not among the training pictures (film)" in said
+    assert "50 % quantile" in said
+    assert "view CC was not among" in said
+    wide = replace(card, pixel_mm=(3.2, 3.2), grey=((0.0, 1.0),) * 5, detectors=("unknown",), views=("CC",))
+    fits = Model(replace(model.checkpoint, card=wide))
+    assert fits.predict_pictures(_source("R", "CC"), _source("L", "CC", seed=1)).warnings == ()
+
+
+def test_files_that_cannot_be_used(model, first, tmp_path):
+    with pytest.raises(PictureError, match="no such file"):
+        model.predict(tmp_path / "none.dcm", first / "L_CC.dcm")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(PictureError):
+        model.predict(tmp_path / "bad.png", first / "L_CC.dcm")
+    with pytest.raises(CheckpointError):
+        Model.load(tmp_path)
+
+
+def test_folder_pairs_by_tags_and_lists_orphans(model, first, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(first, folder)
+    shutil.rmtree(folder / "truth", ignore_errors=True)
+    (folder / "L_MLO.dcm").unlink()
+    (folder / "R_CC.dcm").rename(folder / "looks-like-left.dcm")
+    Image.fromarray(np.arange(10000, dtype=np.uint8).reshape(100, 100)).save(folder / "unknown.png")
+    (folder / "notes.txt").write_text("no picture")
+    answers, rejected = predict_folder(model, folder)
+    (pair, prediction), *more = list(answers)
+    assert not more
+    assert pair.pictures.right.path.name == "looks-like-left.dcm"
+    assert prediction.view is View.CC
+    reasons = {entry.path.name: entry.code for entry in rejected}
+    assert set(reasons) == {"R_MLO.dcm", "unknown.png", "notes.txt"}
+    assert reasons["R_MLO.dcm"] == "unpaired"
+
+
+def test_folder_without_a_pair_is_an_error(model, tmp_path):
+    with pytest.raises(PairingError, match="no two files here make a pair"):
+        predict_folder(model, tmp_path)
+    with pytest.raises(PairingError, match="no such folder"):
+        pairs_in(tmp_path / "none")
+
+
+def test_prediction_needs_no_part_of_training():
+    code = "import sys, disasymnet.predict; print([m for m in sys.modules if 'disasymnet.training' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
