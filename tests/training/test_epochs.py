@@ -158,7 +158,7 @@ def test_accumulation_is_one_update_of_the_mean(tmp_path: Path) -> None:
 
     class Whole(ToyBatches):
         def batches(self, epoch: int, start: int = 0):  # type: ignore[no-untyped-def]
-            parts = list(ToyBatches(4).batches(epoch, 2 * start))
+            parts = list(ToyBatches(2 * self.count).batches(epoch, 2 * start))
             for one, two in zip(parts[::2], parts[1::2], strict=True):
                 yield type(one)(torch.cat([one.image, two.image]), torch.cat([one.label, two.label]), one.ids + two.ids)
 

@@ -1,11 +1,12 @@
 """Where a training runs: device, threads, precision, and what several processes share.
 
-Several processes (torchrun) each take their own batches and average gradients by hand over one flat buffer:
+Several processes (torchrun) share each batch out and average their gradients by hand over one flat buffer:
 DistributedDataParallel averages only through its own forward, and a method's objectives are no forward.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -48,6 +49,8 @@ def take_place(device: DeviceName, threads: int | None) -> Place:
 
     On the CPU torch is held to deterministic algorithms: the same seed and thread count give the same bytes.
     """
+    if device not in ("auto", "cpu", "cuda"):
+        raise TrainingError(f"no device is called {device!r}", hint="auto, cpu or cuda.")
     count = threads or max(1, physical_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(count)
     cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
@@ -62,6 +65,7 @@ def take_place(device: DeviceName, threads: int | None) -> Place:
         return Place(torch.device("cuda" if cuda else "cpu"), count)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo")
+        atexit.register(dist.destroy_process_group)
     rank = dist.get_rank()
     where = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
     if cuda:

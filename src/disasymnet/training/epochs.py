@@ -41,14 +41,9 @@ class Run:
     saved: float
 
     @property
-    def batches_each(self) -> int:
-        """Batches of an epoch for each process; what does not divide is left out."""
-        return len(self.task.batches) // self.place.world
-
-    @property
     def updates(self) -> int:
         """Updates of an epoch."""
-        return -(-self.batches_each // self.task.settings.accumulate)
+        return -(-len(self.task.batches) // self.task.settings.accumulate)
 
 
 def fit(task: Task, recipe: Recipe, out: Path, options: TrainOptions, place: Place, say: Say) -> bool:
@@ -77,11 +72,6 @@ def _begin(task: Task, recipe: Recipe, out: Path, options: TrainOptions, place: 
     found = load_state(out / "state", task.method, stepper.optimisers)
     position = found or Position()
     run = Run(task, recipe, out, options, place, stepper, log, position, time.monotonic())
-    if not run.batches_each:
-        raise TrainingError(
-            f"{len(task.batches)} batches of {task.settings.batch} are too few for {place.world} processes",
-            hint="Lower train.batch, or take more pairs.",
-        )
     log.cut(position.log_bytes)
     if found:
         log.say(f"goes on behind step {position.step} (epoch {position.epoch + 1})")
@@ -119,12 +109,10 @@ def _fit(run: Run) -> bool:
 
 
 def _groups(run: Run) -> Iterator[list[Batch]]:
-    """The updates that are left of this epoch, each with its batches; every n-th batch is this process's."""
-    size, world = run.task.settings.accumulate, run.place.world
-    first = run.position.update * size
-    stream = run.task.batches.batches(run.position.epoch, first * world + run.place.rank)
-    mine = islice(stream, 0, (run.batches_each - first - 1) * world + 1, world)
-    while group := [batch.to(run.place.device) for batch in islice(mine, size)]:
+    """The updates that are left of this epoch, each with its batches."""
+    size = run.task.settings.accumulate
+    stream = run.task.batches.batches(run.position.epoch, run.position.update * size)
+    while group := [batch.to(run.place.device) for batch in islice(stream, size)]:
         yield group
 
 

@@ -34,7 +34,7 @@ class TrainOptions:
 
 
 class Batches(Protocol):
-    """A stream of batches that depends on seed and epoch only."""
+    """A stream of batches that depends on seed and epoch only; of several processes each has its own part."""
 
     def __len__(self) -> int:
         """Batches of an epoch."""

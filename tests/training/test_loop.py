@@ -1,0 +1,169 @@
+"""The real method on a tiny cache, through the public door."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tests.training.caches import make_cache, tiny_recipe
+
+from disasymnet import checkpoint
+from disasymnet.data.cache import Cache
+from disasymnet.errors import CheckpointError, TrainingError
+from disasymnet.recipe import Recipe
+from disasymnet.training.loop import TrainOptions, train, train_folds
+
+ONE = TrainOptions(threads=1, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    return make_cache(tmp_path_factory.mktemp("cache"), pairs=24)
+
+
+@pytest.fixture(scope="module")
+def finished(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    lines: list[str] = []
+    return train(tiny_recipe(), cache, tmp_path_factory.mktemp("runs") / "run", ONE, lines.append), lines
+
+
+def events(run: Path, kind: str) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == kind]
+
+
+def test_a_run_says_what_it_does(finished: tuple[Path, list[str]]) -> None:
+    run, lines = finished
+    said = "\n".join(lines)
+    assert "NO PRE-TRAINED WEIGHTS" in said
+    assert "of memory" in said
+    assert "of disk" in said
+    assert "on CPU, 1 thread" in said
+    last = events(run, "epoch")[-1]
+    assert {"diag", "rec", "disc", "syn", "refine"} == set(last["losses"])
+    assert {"asymmetry_auc", "abnormality_auc", "side_accuracy"} == set(last["validation"])
+    assert {"spread", "copy", "brightness", "cam", "background", "p_normal", "batch_norm_gap"} <= set(last["guards"])
+    assert last["guards"]["background"] == 0.0
+
+
+def test_the_card_tells_what_was_learned_from(finished: tuple[Path, list[str]], cache: Cache) -> None:
+    card = checkpoint.read(finished[0]).card
+    assert (card.dataset, card.cache, card.method) == (cache.dataset, cache.digest, "disasymnet")
+    assert (card.height, card.width, card.pixel_mm) == (64, 32, (2.0, 2.0))
+    assert card.pictures == 2 * len(cache.split("train"))
+    assert card.grey == ((0.1, 0.1), (0.2, 0.2), (0.3, 0.3), (0.4, 0.4), (0.5, 0.6))
+    assert (card.detectors, card.views) == (("unknown",), ("CC", "MLO"))
+    assert card.scores is not None
+    assert checkpoint.load(finished[0]).method.training is False
+
+
+def test_the_same_seed_gives_the_same_bytes(finished: tuple[Path, list[str]], cache: Cache, tmp_path: Path) -> None:
+    again = train(tiny_recipe(), cache, tmp_path / "run", ONE, print)
+    for part in ("last", "best"):
+        one, other = (run / part / "weights.safetensors" for run in (finished[0], again))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_stopped_and_resumed_gives_the_same_bytes(
+    finished: tuple[Path, list[str]], cache: Cache, tmp_path: Path
+) -> None:
+    run, lines = tmp_path / "run", []
+    for _ in range(20):
+        options = TrainOptions(threads=1, device="cpu", resume=True, stop_after=2)
+        train(tiny_recipe(), cache, run, options, lines.append)
+        if any("is finished" in line for line in lines):
+            break
+    for part in ("last", "best"):
+        wanted = (finished[0] / part / "weights.safetensors").read_bytes()
+        assert (run / part / "weights.safetensors").read_bytes() == wanted
+
+
+def test_a_used_folder_is_refused(finished: tuple[Path, list[str]], cache: Cache) -> None:
+    with pytest.raises(TrainingError, match="not empty") as caught:
+        train(tiny_recipe(), cache, finished[0], ONE, print)
+    assert "--resume" in str(caught.value.hint)
+
+
+def test_resume_of_another_recipe_names_the_difference(finished: tuple[Path, list[str]], cache: Cache) -> None:
+    other = tiny_recipe(train={"rate": 0.5})
+    with pytest.raises(TrainingError, match=r"train.rate was 0.001 and is 0.5"):
+        train(other, cache, finished[0], TrainOptions(threads=1, resume=True), print)
+
+
+def test_resume_on_another_cache_is_refused(finished: tuple[Path, list[str]], tmp_path: Path) -> None:
+    other = make_cache(tmp_path, pairs=28)
+    with pytest.raises(TrainingError, match=r"the cache was \w+ and is \w+"):
+        train(tiny_recipe(), other, finished[0], TrainOptions(threads=1, resume=True), print)
+
+
+def test_resume_of_a_finished_run_says_so(finished: tuple[Path, list[str]], cache: Cache) -> None:
+    lines: list[str] = []
+    train(tiny_recipe(), cache, finished[0], TrainOptions(threads=1, resume=True), lines.append)
+    assert len(lines) == 1
+    assert "is finished (2 epochs)" in lines[0]
+
+
+def test_resume_without_a_run_begins_one(cache: Cache, tmp_path: Path) -> None:
+    lines: list[str] = []
+    options = TrainOptions(threads=1, resume=True, stop_after=1)
+    train(tiny_recipe(), cache, tmp_path / "new", options, lines.append)
+    assert "starts from the beginning" in lines[0]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("")
+    with pytest.raises(TrainingError, match="not empty"):
+        train(tiny_recipe(), cache, tmp_path / "other", options, print)
+
+
+def test_folds_each_have_a_run_without_choice(cache: Cache, tmp_path: Path) -> None:
+    recipe = tiny_recipe(data={"folds": 2}, train={"epochs": 1})
+    out = train_folds(recipe, cache, tmp_path / "cv", ONE, print)
+    for fold in (0, 1):
+        stored = checkpoint.read(out / f"fold-{fold}")
+        assert (stored.folder.name, stored.recipe.data.fold) == ("last", fold)
+        assert events(out / f"fold-{fold}", "epoch")[0]["validation"] == {}
+        assert "spread" in events(out / f"fold-{fold}", "epoch")[0]["guards"]
+    lines: list[str] = []
+    train_folds(recipe, cache, out, TrainOptions(threads=1, resume=True), lines.append)
+    assert sum("is finished" in line for line in lines) == 2
+
+
+def test_start_from_a_run_takes_what_fits(finished: tuple[Path, list[str]], cache: Cache, tmp_path: Path) -> None:
+    lines: list[str] = []
+    options = TrainOptions(threads=1, init=finished[0], stop_after=1)
+    recipe = tiny_recipe(model={"transformer": {"layers": 2}}, train={"rate": 1e-12})
+    run = train(recipe, cache, tmp_path / "run", options, lines.append)
+    state = checkpoint.read_tensors(run / "state" / "state.safetensors")
+    wanted = checkpoint.read(finished[0]).weights
+    for name in ("encoder.conv1.weight", "heads.side.weight"):
+        torch.testing.assert_close(state[f"method/{name}"], wanted[name], rtol=0, atol=1e-9)
+    said = "\n".join(lines)
+    assert "started from disasymnet of small" in said
+    assert "left as they were: transformer" in said
+
+
+def test_an_encoder_that_does_not_fit_is_an_error(
+    finished: tuple[Path, list[str]], cache: Cache, tmp_path: Path
+) -> None:
+    wide = {"encoder": {"stem": "7x7-pool", "widths": [12, 12, 24, 24], "strides": [1, 2, 1, 1]}}
+    options = TrainOptions(threads=1, init=finished[0])
+    with pytest.raises(CheckpointError, match="no convolution of its encoder fits"):
+        train(tiny_recipe(model=wide), cache, tmp_path / "run", options, print)
+
+
+def test_too_little_room_is_said_before_anything_is_trained(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with pytest.raises(TrainingError, match=r"needs about .* of disk"):
+        train(tiny_recipe(), cache, tmp_path / "run", ONE, print)
+    assert not (tmp_path / "run" / "state").exists()
+
+
+def test_settings_of_the_grid_are_the_caches(cache: Cache, tmp_path: Path) -> None:
+    lines: list[str] = []
+    recipe = tiny_recipe(image={"height": 64, "width": 32, "scale": "fit", "mm_per_pixel": None})
+    run = train(recipe, cache, tmp_path / "run", TrainOptions(threads=1, stop_after=1), lines.append)
+    assert Recipe.parse((run / "recipe.json").read_text()).image == cache.image
+    assert "image settings are the cache's: scale mm, 2 mm a pixel" in lines
