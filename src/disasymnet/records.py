@@ -143,3 +143,5 @@ class Scan:
 
     pictures: tuple[Mammogram, ...]
     rejected: tuple[Rejected, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    """What was guessed or not used, in words that name nobody."""

@@ -1,1 +1,46 @@
+"""The data sets that can be prepared: one module each, one row here, loaded when it is asked for."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+
+from disasymnet.errors import DatasetError
+from disasymnet.records import Scan
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """How a data set is read, and whether its patients' names may be shown."""
+
+    scan: Callable[[Path], Scan]
+    """Pictures of a folder with all that the data set states about them. DatasetError if the folder is another's."""
+    public: bool
+    about: str
+
+
+def _module(name: str) -> Callable[[Path], Scan]:
+    def scan(root: Path) -> Scan:
+        found: Scan = import_module(f"disasymnet.datasets.{name}").scan(root)
+        return found
+
+    return scan
+
+
+DATASETS: dict[str, Dataset] = {
+    "mini-mias": Dataset(_module("mini_mias"), True, "322 film mammograms, 161 women, MLO, circles round the lesions"),
+    "table": Dataset(_module("table"), False, "your own pictures, named by a CSV or Parquet table"),
+    "phantom": Dataset(_module("phantom"), True, "computed exams with known lesions, from `disasymnet phantom`"),
+}
+
+
+def find(name: str) -> Dataset:
+    """The data set of that name. DatasetError with the nearest name if there is none."""
+    if name in DATASETS:
+        return DATASETS[name]
+    near = get_close_matches(name, DATASETS, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(DATASETS)}."
+    raise DatasetError(f"no data set is called {name}", hint=hint)
