@@ -1,0 +1,79 @@
+"""Making many items at once in worker processes; a worker that dies takes one item with it, not the run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from disasymnet.data.making import Made, Task, make, reject
+
+_WORKER_BYTES = 1_200_000_000
+"""A pair of 40-million-pixel pictures with its intermediate steps, and the libraries."""
+
+
+def default_workers(tasks: int, memory_limit: int | None = None) -> int:
+    """One worker a core that this process may use, as far as memory goes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = _free_memory() if memory_limit is None else memory_limit
+    return max(1, min(cores, tasks, memory // _WORKER_BYTES))
+
+
+def make_all(tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, Made]]:
+    """Each task with its result, in the order in which they are finished."""
+    if workers == 1:
+        for task in tasks:
+            yield task, make(task)
+        return
+    waiting = deque(tasks)
+    while waiting:
+        suspects: list[Task] = []
+        with _pool(workers) as pool:
+            running: dict[Future[Made], Task] = {}
+            try:
+                while waiting or running:
+                    while waiting and len(running) < 2 * workers:
+                        # Taken out only once it is under way: submitting to a broken pool raises.
+                        running[pool.submit(make, waiting[0])] = waiting[0]
+                        waiting.popleft()
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        made = future.result()
+                        yield running.pop(future), made
+            except BrokenProcessPool:
+                suspects = list(running.values())
+            finally:
+                pool.shutdown(cancel_futures=True)
+        # One of those under way killed its worker: tried alone, it shows which.
+        for task in suspects:
+            yield task, _alone(task)
+
+
+def _alone(task: Task) -> Made:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(make, task).result()
+        except BrokenProcessPool:
+            what = "reading or preparing the pictures ended the worker process"
+            return Made(None, reject(task, "crash", what, "The files may be damaged, or memory too small."))
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # Spawned and not forked: a fork of a process with threads may hang.
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+
+
+def _free_memory() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (ValueError, OSError, AttributeError):
+        return 4 * _WORKER_BYTES
