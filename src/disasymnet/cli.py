@@ -155,7 +155,7 @@ def train(
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training.")],
     data: CacheFolder,
-    split: Annotated[str, typer.Option(help="train | val | test")] = "test",
+    split: Annotated[str, typer.Option(help="train | val | test; all: every pair of another data set")] = "test",
     out: Annotated[Path | None, typer.Option(help="Default: RUN/evaluation/SPLIT.")] = None,
 ) -> None:
     """Measure a run on a split, with intervals; a run of folds is pooled, each pair judged by its test fold."""
@@ -175,7 +175,7 @@ def predict(
 
     Example: disasymnet predict R_CC.dcm L_CC.dcm --model run --out answer
     """
-    from disasymnet.predict import predict_to
+    from disasymnet.outputs.prediction import predict_to
 
     typer.echo(predict_to(pictures, model, out, say))
     typer.echo(RESEARCH)
@@ -185,12 +185,15 @@ def predict(
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of an evaluated training.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="The page to write.")],
-    split: Annotated[str, typer.Option(help="train | val | test")] = "test",
+    split: Annotated[str, typer.Option(help="train | val | test | all")] = "test",
+    results: Annotated[
+        Path | None, typer.Option(help="Folder that evaluate --out wrote. Default: RUN/evaluation/SPLIT.")
+    ] = None,
 ) -> None:
     """One self-contained page: curves, tables with intervals, and a gallery hung as radiologists hang."""
     from disasymnet.outputs.html import report as write
 
-    typer.echo(write(run, out, split))
+    typer.echo(write(run, out, split, results))
 
 
 @app.command()
