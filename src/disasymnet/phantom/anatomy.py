@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,11 @@ Points = NDArray[np.float64]
 COARSE_ROWS = 160
 """Smooth maps are made at 1.5 mm and enlarged."""
 
-AMOUNT: dict[Density, float] = {"A": -0.95, "B": -0.25, "C": 0.45, "D": 1.0}
+AMOUNT: dict[Density, float] = {"A": -1.0, "B": -0.35, "C": 0.35, "D": 0.95}
 """Mean of the dense tissue inside the gland before its random part, from almost none to nearly full."""
+
+WIDE: dict[Density, tuple[float, float]] = {"A": (0.75, 1.05), "B": (0.8, 1.1), "C": (0.9, 1.2), "D": (0.95, 1.25)}
+"""Extent of the gland across its axis relative to the breast's reach."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Woman:
     amount: float
     gland: float  # length of the gland relative to `reach`
     gland_wide: float
+    tilt: float  # of the gland's axis in the MLO view
+    fold: float  # width of what is seen of the fold below the breast
     fibres: float
     exposure: float
     contrast: float
@@ -82,8 +87,10 @@ def draw_woman(rng: np.random.Generator, density: Density) -> Woman:
         muscle_x=float(rng.uniform(34, 62)),
         muscle_y=float(rng.uniform(85, 165)),
         amount=float(AMOUNT[density] + rng.normal(0, 0.15)),
-        gland=float(rng.uniform(0.72, 0.92)),
-        gland_wide=float(rng.uniform(0.62, 0.88)),
+        gland=float(rng.uniform(0.78, 0.98)),
+        gland_wide=float(rng.uniform(*WIDE[density])),
+        tilt=float(rng.uniform(0.2, 0.5)),
+        fold=float(max(0.0, rng.normal(-1, 6))),
         fibres=float(rng.uniform(0.7, 1.3)),
         exposure=float(rng.normal(0, 1)),
         contrast=float(rng.normal(0, 1)),
@@ -91,14 +98,27 @@ def draw_woman(rng: np.random.Generator, density: Density) -> Woman:
 
 
 def draw_breast(rng: np.random.Generator, woman: Woman) -> Breast:
-    """One of her breasts: a few per cent larger or smaller, a few mm higher or lower, a little other exposure."""
+    """One of her breasts: a few per cent larger or smaller, a few mm higher or lower, a little other exposure.
+
+    The spreads give the likeness of right and left that mini-MIAS has (benchmarks/phantom_targets.py).
+    """
+    size, plump, shoulder, wide, long = np.exp(rng.normal(0, (0.03, 0.05, 0.06, 0.08, 0.05)))
+    own = replace(
+        woman,
+        plumpness=float(woman.plumpness * plump),
+        shoulder=float(min(woman.shoulder * shoulder, 0.95)),
+        gland=float(min(woman.gland * long, 1.0)),
+        gland_wide=float(woman.gland_wide * wide),
+        tilt=float(woman.tilt + rng.normal(0, 0.06)),
+        fold=float(max(0.0, woman.fold + rng.normal(0, 3))),
+    )
     return Breast(
-        woman=woman,
-        size=float(np.exp(rng.normal(0, 0.025))),
-        shift_mm=float(rng.normal(0, 4)),
-        muscle=float(np.exp(rng.normal(0, 0.10))),
-        amount=float(rng.normal(0, 0.08)),
-        exposure=float(rng.normal(0, 0.35)),
+        woman=own,
+        size=float(size),
+        shift_mm=float(rng.normal(0, 5)),
+        muscle=float(np.exp(rng.normal(0, 0.13))),
+        amount=float(rng.normal(0, 0.15)),
+        exposure=float(rng.normal(0, 0.6)),
     )
 
 
@@ -116,7 +136,7 @@ def outline(woman: Woman, breast: Breast, view: View, rng: np.random.Generator) 
         rng.normal(0, 1.3 / k) * np.sin(2 * np.pi * (k * along / len(line) + rng.uniform())) for k in range(2, 7)
     )
     tip = int(np.argmax(line[:, 0]))
-    bump = rng.uniform(3.0, 7.0) * np.exp(-(((along - tip) / rng.uniform(4.5, 6.0)) ** 4))
+    bump = rng.uniform(1.5, 5.0) * np.exp(-(((along - tip) / rng.uniform(4.5, 6.0)) ** 4))
     line = line + normal * (waves + bump)[:, None]
     return line, (float(line[tip, 0]), float(line[tip, 1]))
 
@@ -131,11 +151,13 @@ def _mlo(woman: Woman, reach: float, breast: Breast) -> Points:
     t = np.linspace(0, np.pi / 2, 200)
     height = woman.plumpness * reach
     lower = np.stack([reach * np.cos(t) ** 0.95, nipple_y + height * np.sin(t) ** 0.95], axis=1)
-    fold = 2.0 + 6.0 * abs(breast.shift_mm) / 4 + 0.05 * reach
-    lower = lower[lower[:, 0] > fold]
+    upper = np.stack([x, y], axis=1)
+    if woman.fold <= 0:
+        return np.concatenate([upper, lower, [[-25.0, lower[-1, 1]]]])
+    lower = lower[lower[:, 0] > woman.fold]
     belly_y = np.arange(lower[-1, 1] + 1, 300.0, 1.0)
-    belly = np.stack([fold + 0.06 * (belly_y - belly_y[0]), belly_y], axis=1)
-    return np.concatenate([np.stack([x, y], axis=1), lower, belly])
+    belly = np.stack([woman.fold + 0.08 * (belly_y - belly_y[0]), belly_y], axis=1)
+    return np.concatenate([upper, lower, belly])
 
 
 def _cc(woman: Woman, reach: float, breast: Breast) -> Points:
@@ -177,9 +199,9 @@ def draw_anatomy(
     line, nipple = outline(woman, breast, view, rng)
     coarse = frame.coarse(COARSE_ROWS)
     depth = depth_below(line, coarse)
-    noise = power_law(rng, coarse, 3.0, shared=None if shared is None else (shared, 0.9))
+    noise = power_law(rng, coarse, 3.0, shared=None if shared is None else (shared, 0.75))
     muscle = _muscle(rng, breast, view, coarse)
-    gland = _gland(breast, view, coarse, nipple, noise) * smoothstep((depth - 3) / 12) * (1 - 0.7 * muscle)
+    gland = _gland(breast, view, coarse, nipple, noise) * smoothstep((depth - 2) / 12) * (1 - 0.75 * muscle)
     return Anatomy(
         frame=frame,
         depth=enlarge(depth, frame),
@@ -195,13 +217,13 @@ def _muscle(rng: np.random.Generator, breast: Breast, view: View, frame: Frame) 
     woman = breast.woman
     if view is View.CC:
         # The muscle shows in a minority of CC views, as a flat crescent at the wall.
-        deep = rng.uniform(3, 10) if rng.uniform() < 0.2 else -20.0
-        return smoothstep((deep * (1 - ((y - 120) / 70) ** 2) - x) / 4)
+        deep = rng.uniform(3, 10) if rng.uniform() < 0.15 else 0.0
+        return smoothstep((deep * (1 - ((y - 120) / 70) ** 2) - x) / 6) * np.float32(deep > 0)
     wide, high = woman.muscle_x * breast.muscle, woman.muscle_y * breast.muscle + breast.shift_mm
     belly = rng.uniform(-0.12, 0.18)
     t = np.clip(y / high, 0, 2)
     edge = wide * (1 - t + belly * np.sin(np.pi * np.clip(t, 0, 1)))
-    return smoothstep((edge - x) / 5 + 0.5)
+    return smoothstep((edge - x) / rng.uniform(4, 11) + 0.5)
 
 
 def _gland(breast: Breast, view: View, frame: Frame, nipple: tuple[float, float], noise: Array) -> Array:
@@ -209,16 +231,16 @@ def _gland(breast: Breast, view: View, frame: Frame, nipple: tuple[float, float]
     woman = breast.woman
     reach = woman.reach * breast.size
     # In the MLO view the gland reaches up towards the axilla.
-    tilt = 0.30 if view is View.MLO else 0.10
-    length, wide = 0.5 * woman.gland * reach, 0.5 * woman.gland_wide * reach * (1.15 if view is View.MLO else 1.25)
-    cx, cy = nipple[0] - 1.02 * length - 4, nipple[1] - tilt * length
+    tilt = woman.tilt if view is View.MLO else 0.3 * woman.tilt
+    length, wide = 0.5 * woman.gland * reach, 0.5 * woman.gland_wide * reach * (1.0 if view is View.MLO else 1.1)
+    cx, cy = nipple[0] - 0.98 * length - 3, nipple[1] - 0.9 * tilt * length
     cos, sin = np.cos(tilt), np.sin(tilt)
     u = ((x - cx) * cos + (y - cy) * sin) / length
     v = (-(x - cx) * sin + (y - cy) * cos) / wide
     # Narrow at the nipple, wide towards the wall.
     v = v / np.clip(0.75 - 0.35 * u, 0.35, 1.1)
     q = np.sqrt(u * u + v * v)
-    return smoothstep((1.18 - q + 0.16 * noise) / 0.55)
+    return smoothstep((1.25 - q + 0.18 * noise) / 0.6)
 
 
 def woman_noise(rng: np.random.Generator) -> tuple[Spectrum, Spectrum, Spectrum]:

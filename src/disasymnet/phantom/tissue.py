@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from disasymnet.phantom.anatomy import Anatomy, Breast
+from disasymnet.phantom.anatomy import COARSE_ROWS, Anatomy, Breast
 from disasymnet.phantom.fibres import draw_fibres
 from disasymnet.phantom.fields import Array, Frame, Spectrum, enlarge, power_law, smoothstep
 
@@ -25,6 +25,7 @@ class Look:
     muscle: float
     skin: float
     ramp_mm: float
+    ramp_power: float
     top: float  # grey that the brightest tissue approaches
     knee: float  # sharpness of that approach
     exposure: float  # spread of the gain between women
@@ -36,11 +37,13 @@ class Look:
 
 LOOKS: dict[Literal["digital", "film"], Look] = {
     "film": Look(
-        fat=0.47, dense=0.30, texture=0.050, fibre=0.10, muscle=0.36, skin=0.03, ramp_mm=10.0, top=0.86, knee=5.0,
-        exposure=0.05, air=0.010, glow=0.10, noise=0.0035, levels=256,
+        fat=0.51, dense=0.35, texture=0.040, fibre=0.085, muscle=0.38, skin=0.008, ramp_mm=11.0,
+        ramp_power=1.3, top=0.89, knee=5.0,
+        exposure=0.10, air=0.008, glow=0.04, noise=0.0033, levels=256,
     ),
     "digital": Look(
-        fat=0.17, dense=0.26, texture=0.035, fibre=0.075, muscle=0.24, skin=0.03, ramp_mm=4.0, top=0.90, knee=3.0,
+        fat=0.185, dense=0.46, texture=0.035, fibre=0.085, muscle=0.36, skin=0.03, ramp_mm=4.0,
+        ramp_power=0.9, top=0.90, knee=3.0,
         exposure=0.08, air=0.004, glow=0.02, noise=0.002, levels=4096,
     ),
 }  # fmt: skip
@@ -55,15 +58,24 @@ def draw_tissue(
     """Grey in [0, 1] without noise, view marker and lesions; air included."""
     frame = anatomy.frame
     half = frame.coarse(max(128, frame.rows // 2))
-    clumps = power_law(rng, half, 3.2, shared=(shared[0], 0.85))
+    clumps = power_law(rng, half, 3.2, shared=(shared[0], 0.7))
     streaks = _towards_nipple(power_law(rng, half, 3.0), half, anatomy.nipple)
-    clumps = enlarge(0.75 * clumps + 0.66 * streaks, frame)
-    fine = power_law(rng, frame, 2.9, shared=(shared[1], 0.6))
+    clumps = enlarge(0.6 * clumps + 0.8 * streaks, frame)
+    fine = power_law(rng, frame, 2.7, shared=(shared[1], 0.5))
     woman = breast.woman
     level = woman.amount + breast.amount
-    dense = anatomy.gland * smoothstep(0.35 + 0.42 * (level + SPREAD[woman.density] * clumps))
+    web = _web(rng, half, frame)
+    dense = anatomy.gland * smoothstep(0.38 + 0.36 * (level + SPREAD[woman.density] * clumps))
     fibres = draw_fibres(rng, anatomy, woman.fibres)
-    return _grey(breast, anatomy, look, (dense, fine, fibres))
+    return _grey(breast, anatomy, look, (dense, fine, fibres + web))
+
+
+def _web(rng: np.random.Generator, coarse: Frame, frame: Frame) -> Array:
+    """Septa: thin curved sheets where a smooth field passes zero, strong here and faint there."""
+    folds = power_law(rng, coarse, 2.6, shortest_mm=2.2)
+    strength = power_law(rng, coarse.coarse(COARSE_ROWS), 3.0)
+    ridge = np.exp(-((enlarge(folds, frame) / 0.09) ** 2))
+    return np.asarray(0.45 * ridge * np.clip(0.5 + 0.6 * enlarge(strength, frame), 0, 2), dtype=np.float32)
 
 
 def _towards_nipple(field: Array, frame: Frame, nipple: tuple[float, float]) -> Array:
@@ -72,7 +84,7 @@ def _towards_nipple(field: Array, frame: Frame, nipple: tuple[float, float]) -> 
     dx, dy = nipple[0] + 12 - x, y - nipple[1]
     radius = np.hypot(dx, dy)
     angle = np.arctan2(dy, dx)
-    col = radius / 2.2 / frame.pixel_mm
+    col = radius / 3.0 / frame.pixel_mm
     row = (frame.size_mm[0] / 2 + angle * 65.0) / frame.pixel_mm
     return _bilinear(field, row, col)
 
@@ -94,19 +106,21 @@ def _grey(breast: Breast, anatomy: Anatomy, look: Look, parts: tuple[Array, Arra
     woman = breast.woman
     depth = np.maximum(anatomy.depth, 0)
     # Compression rounds the rim off: the path through tissue, and with it the grey, falls towards the skin.
-    thick = 1 - np.exp(-((depth / look.ramp_mm) ** 0.9))
+    thick = 1 - np.exp(-((depth / look.ramp_mm) ** look.ramp_power))
     gain = np.float32(1 + look.exposure * (woman.exposure + breast.exposure))
-    soft = 1 - 0.75 * anatomy.muscle
+    soft = 1 - 0.6 * anatomy.muscle
     tissue = look.fat + look.dense * (1 + 0.12 * woman.contrast) * dense
-    tissue = tissue + look.texture * (0.45 + 0.9 * dense) * fine * soft
-    tissue = tissue + look.fibre * (0.55 + 0.7 * dense) * fibres * soft
-    tissue = tissue + look.muscle * anatomy.muscle * (1 - 0.6 * dense)
+    tissue = tissue + look.texture * (0.36 + 1.0 * dense) * fine * soft
+    tissue = tissue + look.fibre * (0.45 + 0.8 * dense) * fibres * soft
+    # Muscle thickens from its edge towards the axilla.
+    x, y = anatomy.frame.axes()
+    thicker = 0.75 + 0.3 * np.exp(-x / 30) * np.exp(-y / 90)
+    tissue = tissue + look.muscle * (1 + 0.1 * woman.contrast) * thicker * anatomy.muscle * (1 - 0.6 * dense)
     rim = look.skin * np.exp(-(((anatomy.depth - 1.0) / 0.8) ** 2))
     value = np.maximum((tissue * thick + rim) * gain, 0)
     value = value / (1 + (value / look.top) ** look.knee) ** (1 / look.knee)
     air = look.air + look.glow * np.exp(np.minimum(anatomy.depth, 0) / 5)
-    inside = smoothstep(anatomy.depth / 1.2 + 0.5)
-    return np.asarray(np.maximum(value, air * 0) * inside + air * (1 - 0.5 * inside) * (1 - thick), dtype=np.float32)
+    return np.asarray(value + air * (1 - thick), dtype=np.float32)
 
 
 def add_noise(rng: np.random.Generator, grey: Array, look: Look) -> Array:
@@ -116,8 +130,8 @@ def add_noise(rng: np.random.Generator, grey: Array, look: Look) -> Array:
 
 
 def blur(grey: Array, frame: Frame) -> Array:
-    """Sharpness of the detector and of scatter, about 0.15 mm."""
-    sigma = 0.15 / frame.pixel_mm
+    """Sharpness of the detector and of optics, about 0.08 mm; coarser pixels are sharper than that."""
+    sigma = 0.08 / frame.pixel_mm
     return grey if sigma < 0.35 else np.asarray(gaussian_filter(grey, sigma), dtype=np.float32)
 
 
