@@ -39,7 +39,7 @@ def train(recipe: Recipe, cache: Cache, out: Path, options: TrainOptions, say: S
     With folds, the fold `data.fold` alone. Raises TrainingError if `out` is in use or of another training, if a loss is
     not finite or the disk is full; CacheError and CheckpointError from the parts.
     """
-    recipe = _with_grid_of(cache, recipe, say)
+    recipe = with_grid_of(cache, recipe, say)
     place = take_place(options.device, options.threads)
     quiet = say if place.first else _nothing
     if is_done(out, recipe, cache.digest, options, quiet):
@@ -156,7 +156,7 @@ def card_of(recipe: Recipe, cache: Cache, items: Sequence[Cached], started: str)
     )
 
 
-def _with_grid_of(cache: Cache, recipe: Recipe, say: Say) -> Recipe:
+def with_grid_of(cache: Cache, recipe: Recipe, say: Say) -> Recipe:
     """The recipe with the cache's way of scaling; another size is an error of the loader's."""
     made, wanted = cache.image, recipe.image
     if made == wanted or (made.height, made.width) != (wanted.height, wanted.width):
