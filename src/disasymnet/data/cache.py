@@ -8,6 +8,7 @@ CACHE/pairs/<id>.safetensors       image uint16, breast uint8, lesion uint8 (2, 
                                    lesion_free uint16
 CACHE/singles/<id>.safetensors     the same of pictures without partner, (1, H, W)
 CACHE/tumours.{safetensors,json}   the tumour set T, where one was given
+CACHE/request.json, salt, */*.json what `prepare` needs to go on after an interruption; not read here
 """
 
 from __future__ import annotations

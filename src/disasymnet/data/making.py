@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,39 +15,16 @@ from disasymnet.data.files import digest_of, file_digest, replace_file
 from disasymnet.data.items import PairArrays, write_item
 from disasymnet.data.lesions import draw_findings
 from disasymnet.data.manifest import SCHEMA, Cached, CachedFinding, CachedPair, CachedSingle, from_json, to_json
-from disasymnet.errors import CacheError, DisAsymNetError, PictureError
+from disasymnet.data.tasks import BadPictureError, Made, Task, each, rejections
+from disasymnet.errors import CacheError, PictureError
 from disasymnet.images.preprocess import PREPROCESSING, Prepared, preprocess, preprocess_single
 from disasymnet.images.read import Picture, read_picture
-from disasymnet.records import Mammogram, MaskFile, Rejected, Sides
+from disasymnet.records import Mammogram, MaskFile, Sides
 from disasymnet.settings import ImageSettings
-from disasymnet.terms import Laterality, View
+from disasymnet.terms import Laterality
 
 T = TypeVar("T")
 Levels = NDArray[np.uint16]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One item to be made, with the names it may be known by in the cache."""
-
-    id: str
-    name: str
-    patient: str
-    exam: str
-    view: View
-    pictures: tuple[Mammogram, ...]
-    """Right and left, or one without partner."""
-    settings: ImageSettings
-    root: Path
-
-
-@dataclass(frozen=True)
-class Made:
-    """The finished item's record, or the pictures that were left out."""
-
-    record: Cached | None
-    rejected: tuple[Rejected, ...] = ()
-    reused: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,15 +40,6 @@ class _Side:
     warnings: tuple[str, ...]
 
 
-class _BadPictureError(Exception):
-    """Which picture of the item failed (None: all of them), and why."""
-
-    def __init__(self, number: int | None, cause: Exception) -> None:
-        super().__init__(number, cause)
-        self.number = number
-        self.cause = cause
-
-
 def make(task: Task) -> Made:
     """The item, written; or taken as it is where its file and its request are unchanged.
 
@@ -84,8 +51,8 @@ def make(task: Task) -> Made:
         if record is not None:
             return Made(record, reused=True)
         record, arrays = _prepare(task)
-    except _BadPictureError as error:
-        return Made(None, _rejections(task, error))
+    except BadPictureError as error:
+        return Made(None, rejections(task, error))
     path = item_path(task.root, record)
     try:
         record = replace(record, digest=write_item(path, arrays))
@@ -98,11 +65,6 @@ def make(task: Task) -> Made:
             hint="What is finished is kept: make room and run the same command again.",
         ) from error
     return Made(record)
-
-
-def reject(task: Task, code: str, reason: str, hint: str) -> tuple[Rejected, ...]:
-    """All pictures of the item, left out for one reason."""
-    return tuple(Rejected(picture.path, code, reason, hint) for picture in task.pictures)
 
 
 def _request(task: Task) -> str:
@@ -126,7 +88,7 @@ def _request(task: Task) -> str:
             "preprocessing": PREPROCESSING,
             "settings": task.settings.model_dump(mode="json"),
             "names": [task.id, task.name, task.patient, task.exam],
-            "pictures": _each(task, facts),
+            "pictures": each(task, facts),
         }
     )
 
@@ -143,9 +105,9 @@ def _finished(task: Task, request: str) -> Cached | None:
 
 
 def _prepare(task: Task) -> tuple[Cached, PairArrays]:
-    pictures = _each(task, lambda _, stated: _read(stated))
+    pictures = each(task, lambda _, stated: _read(stated))
     prepared = _on_model_grid(task, pictures)
-    sides = _each(task, lambda number, stated: _side(task, stated, pictures[number], prepared[number]))
+    sides = each(task, lambda number, stated: _side(task, stated, pictures[number], prepared[number]))
     truth = None
     if any(side.lesion_free is not None for side in sides):
         # A side without lesions is its own truth.
@@ -195,8 +157,8 @@ def _on_model_grid(task: Task, pictures: list[Picture]) -> list[Prepared]:
         return list(preprocess(Sides(*pictures), Sides(*walls), task.settings))
     except Exception as error:
         # Which of the two it was shows when each is tried alone.
-        _each(task, lambda number, _: preprocess_single(pictures[number], walls[number], task.settings))
-        raise _BadPictureError(None, error) from error
+        each(task, lambda number, _: preprocess_single(pictures[number], walls[number], task.settings))
+        raise BadPictureError(None, error) from error
 
 
 def _side(task: Task, stated: Mammogram, picture: Picture, prepared: Prepared) -> _Side:
@@ -231,9 +193,10 @@ def _levels(image: NDArray[np.float32]) -> Levels:
 
 def _record(task: Task, sides: list[_Side]) -> Cached:
     warnings: list[str] = []
-    names = ("right", "left") if len(sides) == 2 else ("",)
-    for name, side in zip(names, sides, strict=True):
-        warnings += [f"{name}: {warning}" if name else warning for warning in side.warnings]
+    for name, side in zip(("right: ", "left: "), sides, strict=False):
+        for warning in side.warnings:
+            shared = all(warning in other.warnings for other in sides)
+            warnings.append(warning if shared else name + warning)
     head: dict[str, Any] = {
         "id": task.id,
         "name": task.name,
@@ -254,7 +217,7 @@ def _record(task: Task, sides: list[_Side]) -> Cached:
             findings=side.findings,
             grey=side.prepared.grey,
             source=side.source,
-            warnings=tuple(warnings),
+            warnings=tuple(dict.fromkeys(warnings)),
         )
     right, left = sides
     pair = Sides(right, left)
@@ -265,7 +228,7 @@ def _record(task: Task, sides: list[_Side]) -> Cached:
         findings=pair.map(lambda side: side.findings),
         grey=pair.map(lambda side: side.prepared.grey),
         sources=pair.map(lambda side: side.source),
-        warnings=tuple(warnings),
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
@@ -275,35 +238,3 @@ def _common(values: list[T | None], what: str, warnings: list[str]) -> T | None:
     if len(known) > 1:
         warnings.append(f"the sides differ in {what}: it is left unknown")
     return known.pop() if len(known) == 1 else None
-
-
-def _each(task: Task, work: Callable[[int, Mammogram], T]) -> list[T]:
-    """The work done on each picture; its failure names the picture."""
-    results = []
-    for number, stated in enumerate(task.pictures):
-        try:
-            results.append(work(number, stated))
-        except Exception as error:
-            # Readers meet any kind of damage; one bad file must not stop the others.
-            raise _BadPictureError(number, error) from error
-    return results
-
-
-def _rejections(task: Task, error: _BadPictureError) -> tuple[Rejected, ...]:
-    cause = error.cause
-    if isinstance(cause, DisAsymNetError):
-        code = cause.code if isinstance(cause, PictureError) else "unusable"
-        reason, hint = cause.what, cause.hint or ""
-    elif isinstance(cause, OSError):
-        code, reason, hint = "missing", f"a file cannot be read ({cause.strerror})", ""
-    else:
-        code, reason, hint = "unexpected", f"unexpected {type(cause).__name__} while preparing", "Please report it."
-    if error.number is None or len(task.pictures) == 1:
-        return reject(task, code, reason, hint)
-    partner = "the picture of the other breast cannot be used"
-    return tuple(
-        Rejected(stated.path, code, reason, hint)
-        if number == error.number
-        else Rejected(stated.path, "partner", partner, f"See its partner: {code}.")
-        for number, stated in enumerate(task.pictures)
-    )

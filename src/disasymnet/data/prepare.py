@@ -7,11 +7,8 @@ is. The bytes do not depend on the number of workers nor on interruptions. One b
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
-import re
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -21,10 +18,11 @@ from pathlib import Path
 from disasymnet.data.cache import Cache, Manifest, member_of, write_cache
 from disasymnet.data.contact_sheet import contact_sheet
 from disasymnet.data.files import replace_file
-from disasymnet.data.making import Task
+from disasymnet.data.identity import Names
 from disasymnet.data.manifest import Cached, CachedPair, CachedSingle
 from disasymnet.data.pairing import pair_up
 from disasymnet.data.splits import PAPER_SHARES, Shares, make_splits
+from disasymnet.data.tasks import Task
 from disasymnet.data.tumours import TumourSet
 from disasymnet.data.workers import default_workers, make_all
 from disasymnet.errors import CacheError, DatasetError
@@ -62,7 +60,7 @@ def prepare(scan: Scan, settings: ImageSettings, out: Path, options: PrepareOpti
     """
     _claim(out, settings, options)
     tumours = None if options.tumours is None else TumourSet.read(options.tumours)
-    names = _Names(options, _salt(out, options))
+    names = Names.of_cache(out, public=options.public, show=options.names)
     tasks, rejected = _tasks(scan, settings, out, names)
     if not tasks:
         raise DatasetError("no pair of pictures was found", hint=_commonest(rejected))
@@ -130,54 +128,7 @@ def _claim(out: Path, settings: ImageSettings, options: PrepareOptions) -> None:
         raise CacheError(f"the folder cannot be written ({error.strerror})", where=out) from None
 
 
-def _salt(out: Path, options: PrepareOptions) -> str:
-    """Drawn once for each cache of a set that is not public, so that names cannot be found by trying them."""
-    if options.public:
-        return ""
-    path = out / "salt"
-    if not path.is_file():
-        replace_file(path, secrets.token_hex(16).encode())
-    return path.read_text(encoding="ascii")
-
-
-class _Names:
-    """What patients, exams and pictures are called inside the cache."""
-
-    def __init__(self, options: PrepareOptions, salt: str) -> None:
-        self._public, self._show, self._salt = options.public, options.public or options.names, salt
-
-    def of(self, kind: str, *words: str) -> str:
-        """The words themselves of a public set, else a salted hash."""
-        return "-".join(dict.fromkeys(words)) if self._public else self._hash(kind, *words)
-
-    def id(self, *words: str) -> str:
-        """A name that may be a file's: readable where the set is public and its names are plain."""
-        plain = "-".join(dict.fromkeys(words))
-        if self._public and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", plain):
-            return plain
-        return self._hash("id", *words)
-
-    def picture(self, path: Path) -> str:
-        """The last two parts of a public picture's path, else a salted hash."""
-        return "/".join(path.parts[-2:]) if self._show else self._hash("picture", str(path))
-
-    def shown(self, pictures: Sequence[Mammogram], plain: str, hidden: str) -> str:
-        """What a person reads: with the file names where the set is public."""
-        stems = ", ".join(picture.path.stem for picture in pictures)
-        return f"{plain} ({stems})" if self._public else hidden
-
-    def without(self, text: str, path: Path) -> str:
-        """The text without the picture's name, where that may not be shown."""
-        if not self._show:
-            for part in (str(path), path.name, path.stem):
-                text = text.replace(part, "the picture") if len(part) > 2 else text
-        return text
-
-    def _hash(self, *words: str) -> str:
-        return hashlib.sha256("\x1f".join((self._salt, *words)).encode()).hexdigest()[:16]
-
-
-def _tasks(scan: Scan, settings: ImageSettings, out: Path, names: _Names) -> tuple[list[Task], list[Rejected]]:
+def _tasks(scan: Scan, settings: ImageSettings, out: Path, names: Names) -> tuple[list[Task], list[Rejected]]:
     """Pairs, then pictures that have findings with a place but no partner; and what is left out before reading."""
     pairs, left_over = pair_up(scan.pictures)
     known = {picture.path: picture for picture in scan.pictures}
@@ -193,12 +144,14 @@ def _tasks(scan: Scan, settings: ImageSettings, out: Path, names: _Names) -> tup
     return [_task(group, settings, out, names) for group in groups], rejected
 
 
-def _task(pictures: tuple[Mammogram, ...], settings: ImageSettings, out: Path, names: _Names) -> Task:
+def _task(pictures: tuple[Mammogram, ...], settings: ImageSettings, out: Path, names: Names) -> Task:
     first = pictures[0]
     if first.patient is None or first.view is None or first.laterality is None:
         raise DatasetError("a picture without patient, side or view cannot be prepared", where=first.path)
     exam = first.exam or first.patient
-    words = [first.patient, exam, first.view.value] + ([first.laterality.value] if len(pictures) == 1 else [])
+    # Many sets name an exam by its patient and a number.
+    woman = [] if exam.startswith(first.patient) else [first.patient]
+    words = [*woman, exam, first.view.value] + ([first.laterality.value] if len(pictures) == 1 else [])
     item_id = names.id(*words)
     return Task(
         id=item_id,
@@ -232,7 +185,8 @@ def _check_disk(out: Path, tasks: Sequence[Task], say: Say) -> None:
 
 
 def _size(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    size, unit = next(((size, unit) for size, unit in ((1e9, "GB"), (1e6, "MB")) if count >= size), (1e3, "KB"))
+    return f"{count / size:.1f} {unit}"
 
 
 def _sweep(out: Path, records: Sequence[Cached]) -> None:
@@ -243,7 +197,7 @@ def _sweep(out: Path, records: Sequence[Cached]) -> None:
             path.unlink()
 
 
-def _write_rejected(path: Path, rejected: Sequence[Rejected], names: _Names) -> None:
+def _write_rejected(path: Path, rejected: Sequence[Rejected], names: Names) -> None:
     rows = sorted(
         (
             names.picture(entry.path),

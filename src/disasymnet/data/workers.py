@@ -10,7 +10,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from disasymnet.data.making import Made, Task, make, reject
+from disasymnet.data.making import make
+from disasymnet.data.tasks import Made, Task, reject
 
 _WORKER_BYTES = 1_200_000_000
 """A pair of 40-million-pixel pictures with its intermediate steps, and the libraries."""
@@ -47,18 +48,22 @@ def make_all(tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, Made]]
                 suspects = list(running.values())
             finally:
                 pool.shutdown(cancel_futures=True)
-        # One of those under way killed its worker: tried alone, it shows which.
-        for task in suspects:
-            yield task, _alone(task)
+        # One of those under way killed its worker: tried one at a time, they show which.
+        yield from _one_by_one(suspects)
 
 
-def _alone(task: Task) -> Made:
-    with _pool(1) as pool:
-        try:
-            return pool.submit(make, task).result()
-        except BrokenProcessPool:
-            what = "reading or preparing the pictures ended the worker process"
-            return Made(None, reject(task, "crash", what, "The files may be damaged, or memory too small."))
+def _one_by_one(tasks: Sequence[Task]) -> Iterator[tuple[Task, Made]]:
+    waiting = deque(tasks)
+    while waiting:
+        with _pool(1) as pool:
+            try:
+                while waiting:
+                    yield waiting[0], pool.submit(make, waiting[0]).result()
+                    waiting.popleft()
+            except BrokenProcessPool:
+                task = waiting.popleft()
+                what = "reading or preparing the pictures ended the worker process"
+                yield task, Made(None, reject(task, "crash", what, "The files may be damaged, or memory too small."))
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
