@@ -36,6 +36,7 @@ class Woman:
     shoulder: float  # width at the upper edge of the MLO view relative to `reach`
     muscle_x: float
     muscle_y: float
+    muscle_bend: float  # convex above 0
     amount: float
     gland: float  # length of the gland relative to `reach`
     gland_wide: float
@@ -75,6 +76,21 @@ class Anatomy:
         return np.asarray(self.depth > 0)
 
 
+@dataclass(frozen=True)
+class SharedNoise:
+    """Low-frequency noise that both breasts of a woman share in one view, by what it shapes."""
+
+    border: Spectrum
+    clumps: Spectrum
+    strands: Spectrum
+    texture: Spectrum
+
+
+def draw_shared_noise(rng: np.random.Generator) -> SharedNoise:
+    """Independent noise for each of the four."""
+    return SharedNoise(*(shared_noise(rng) for _ in range(4)))
+
+
 def draw_woman(rng: np.random.Generator, density: Density) -> Woman:
     """A woman with a given breast density; sizes follow those of screening films (outline areas 100 to 270 cm2)."""
     grade = DENSITIES.index(density)
@@ -86,6 +102,7 @@ def draw_woman(rng: np.random.Generator, density: Density) -> Woman:
         shoulder=float(rng.uniform(0.55, 0.88)),
         muscle_x=float(rng.uniform(34, 62)),
         muscle_y=float(rng.uniform(85, 165)),
+        muscle_bend=float(rng.uniform(-0.12, 0.16)),
         amount=float(AMOUNT[density] + rng.normal(0, 0.15)),
         gland=float(rng.uniform(0.78, 0.98)),
         gland_wide=float(rng.uniform(*WIDE[density])),
@@ -116,8 +133,8 @@ def draw_breast(rng: np.random.Generator, woman: Woman) -> Breast:
         woman=own,
         size=float(size),
         shift_mm=float(rng.normal(0, 5)),
-        muscle=float(np.exp(rng.normal(0, 0.13))),
-        amount=float(rng.normal(0, 0.15)),
+        muscle=float(np.exp(rng.normal(0, 0.10))),
+        amount=float(rng.normal(0, 0.10)),
         exposure=float(rng.normal(0, 0.6)),
     )
 
@@ -136,7 +153,7 @@ def outline(woman: Woman, breast: Breast, view: View, rng: np.random.Generator) 
         rng.normal(0, 1.3 / k) * np.sin(2 * np.pi * (k * along / len(line) + rng.uniform())) for k in range(2, 7)
     )
     tip = int(np.argmax(line[:, 0]))
-    bump = rng.uniform(1.5, 5.0) * np.exp(-(((along - tip) / rng.uniform(4.5, 6.0)) ** 4))
+    bump = rng.uniform(0.5, 4.0) * np.exp(-(((along - tip) / rng.uniform(4.5, 6.0)) ** 4))
     line = line + normal * (waves + bump)[:, None]
     return line, (float(line[tip, 0]), float(line[tip, 1]))
 
@@ -191,15 +208,13 @@ def depth_below(line: Points, frame: Frame) -> Array:
     return np.asarray(depth.reshape(frame.shape), dtype=np.float32)
 
 
-def draw_anatomy(
-    rng: np.random.Generator, breast: Breast, view: View, frame: Frame, shared: Spectrum | None = None
-) -> Anatomy:
-    """Outline, muscle and gland of a breast in one view. `shared` = low-frequency noise of both breasts."""
+def draw_anatomy(rng: np.random.Generator, breast: Breast, view: View, frame: Frame, shared: SharedNoise) -> Anatomy:
+    """Outline, muscle and gland of a breast in one view."""
     woman = breast.woman
     line, nipple = outline(woman, breast, view, rng)
     coarse = frame.coarse(COARSE_ROWS)
     depth = depth_below(line, coarse)
-    noise = power_law(rng, coarse, 3.0, shared=None if shared is None else (shared, 0.75))
+    noise = power_law(rng, coarse, 3.0, shared=(shared.border, 0.85))
     muscle = _muscle(rng, breast, view, coarse)
     gland = _gland(breast, view, coarse, nipple, noise) * smoothstep((depth - 2) / 12) * (1 - 0.75 * muscle)
     return Anatomy(
@@ -219,10 +234,12 @@ def _muscle(rng: np.random.Generator, breast: Breast, view: View, frame: Frame) 
         # The muscle shows in a minority of CC views, as a flat crescent at the wall.
         deep = rng.uniform(3, 10) if rng.uniform() < 0.15 else 0.0
         return smoothstep((deep * (1 - ((y - 120) / 70) ** 2) - x) / 6) * np.float32(deep > 0)
-    wide, high = woman.muscle_x * breast.muscle, woman.muscle_y * breast.muscle + breast.shift_mm
-    belly = rng.uniform(-0.12, 0.18)
+    # A strip of fat always parts the muscle from the skin.
+    wide = min(woman.muscle_x * breast.muscle, 0.68 * woman.shoulder * woman.reach * breast.size)
+    high = woman.muscle_y * breast.muscle + breast.shift_mm
+    bend = woman.muscle_bend + rng.normal(0, 0.03)
     t = np.clip(y / high, 0, 2)
-    edge = wide * (1 - t + belly * np.sin(np.pi * np.clip(t, 0, 1)))
+    edge = wide * (1 - t + bend * np.sin(np.pi * np.clip(t, 0, 1)))
     return smoothstep((edge - x) / rng.uniform(4, 11) + 0.5)
 
 
@@ -241,8 +258,3 @@ def _gland(breast: Breast, view: View, frame: Frame, nipple: tuple[float, float]
     v = v / np.clip(0.75 - 0.35 * u, 0.35, 1.1)
     q = np.sqrt(u * u + v * v)
     return smoothstep((1.25 - q + 0.18 * noise) / 0.6)
-
-
-def woman_noise(rng: np.random.Generator) -> tuple[Spectrum, Spectrum, Spectrum]:
-    """Shared noise of a view: of the gland's edge, of the dense tissue, of the fine texture."""
-    return shared_noise(rng), shared_noise(rng), shared_noise(rng)

@@ -44,8 +44,11 @@ def _curves(rng: np.random.Generator, anatomy: Anatomy, number: int) -> tuple[Ar
     y = y0[:, None] + np.cumsum(np.sin(way), axis=1) * STEP_MM
     length = np.clip(rng.lognormal(np.log(13), 0.5, number), 3, steps - 1)
     strength = rng.lognormal(-1.55, 0.65, number)
-    x, y, length, strength = (np.asarray(part, dtype=np.float32) for part in (x, y, length, strength))
-    return _refine(x, y, length, strength, anatomy.frame.pixel_mm)
+    return _refine(_single(x), _single(y), (_single(length), _single(strength)), anatomy.frame.pixel_mm)
+
+
+def _single(values: NDArray[np.float64]) -> Array:
+    return values.astype(np.float32)
 
 
 def _starts(rng: np.random.Generator, anatomy: Anatomy, number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -59,7 +62,8 @@ def _starts(rng: np.random.Generator, anatomy: Anatomy, number: int) -> tuple[ND
     return (cols + jitter[0]) * scale, (rows + jitter[1]) * scale
 
 
-def _refine(x: Array, y: Array, length: Array, strength: Array, pixel: float) -> tuple[Array, Array, Array]:
+def _refine(x: Array, y: Array, curves: tuple[Array, Array], pixel: float) -> tuple[Array, Array, Array]:
+    length, strength = curves
     # Points a pixel apart: after the blur a line's brightness ripples by less than 1 %.
     fine = max(1, round(STEP_MM / pixel))
     at = np.arange(0, x.shape[1] - 1, 1 / fine, dtype=np.float32)

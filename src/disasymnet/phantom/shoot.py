@@ -7,8 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from disasymnet.phantom.anatomy import Anatomy, Breast, draw_anatomy, draw_breast, draw_woman, woman_noise
-from disasymnet.phantom.fields import Frame, Spectrum
+from disasymnet.phantom.anatomy import (
+    Anatomy,
+    Breast,
+    SharedNoise,
+    draw_anatomy,
+    draw_breast,
+    draw_shared_noise,
+    draw_woman,
+)
+from disasymnet.phantom.fields import Frame
 from disasymnet.phantom.lesions import Lesion, Placed, draw_lesion
 from disasymnet.phantom.marker import draw_marker
 from disasymnet.phantom.placing import place
@@ -60,10 +68,10 @@ def shoot_exam(settings: PhantomSettings, plan: Plan, branch: int = EXAMS) -> li
         lesions = _draw_lesions(rng, settings, woman.reach) if plan.abnormal[side] else ()
         for view in map(View, settings.views):
             view_number = (View.CC, View.MLO).index(view)
-            shared = woman_noise(stream(settings.seed, *key, 1, view_number))
+            shared = draw_shared_noise(stream(settings.seed, *key, 1, view_number))
             rng = stream(settings.seed, *key, 3, side_number, view_number)
-            anatomy = draw_anatomy(rng, breast, view, frame, shared[0])
-            made.append(_Scene(settings, breast, anatomy, side, view).shoot(rng, lesions, shared[1:]))
+            anatomy = draw_anatomy(rng, breast, view, frame, shared)
+            made.append(_Scene(settings, breast, anatomy, side, view).shoot(rng, lesions, shared))
     return made
 
 
@@ -80,7 +88,7 @@ class _Scene:
     side: Laterality
     view: View
 
-    def shoot(self, rng: np.random.Generator, lesions: tuple[Lesion, ...], shared: tuple[Spectrum, Spectrum]) -> Shot:
+    def shoot(self, rng: np.random.Generator, lesions: tuple[Lesion, ...], shared: SharedNoise) -> Shot:
         """Both pictures have the same tissue and the same noise; lesions draw their places from a child stream."""
         look = LOOKS[self.settings.style]
         frame = self.anatomy.frame

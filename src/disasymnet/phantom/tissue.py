@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from disasymnet.phantom.anatomy import COARSE_ROWS, Anatomy, Breast
+from disasymnet.phantom.anatomy import COARSE_ROWS, Anatomy, Breast, SharedNoise
 from disasymnet.phantom.fibres import draw_fibres
-from disasymnet.phantom.fields import Array, Frame, Spectrum, enlarge, power_law, smoothstep
+from disasymnet.phantom.fields import Array, Frame, enlarge, power_law, smoothstep
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,14 @@ SPREAD = {"A": 0.55, "B": 0.75, "C": 0.70, "D": 0.55}
 """Spread of the random part of the dense tissue about its mean."""
 
 
-def draw_tissue(
-    rng: np.random.Generator, breast: Breast, anatomy: Anatomy, shared: tuple[Spectrum, Spectrum], look: Look
-) -> Array:
+def draw_tissue(rng: np.random.Generator, breast: Breast, anatomy: Anatomy, shared: SharedNoise, look: Look) -> Array:
     """Grey in [0, 1] without noise, view marker and lesions; air included."""
     frame = anatomy.frame
     half = frame.coarse(max(128, frame.rows // 2))
-    clumps = power_law(rng, half, 3.2, shared=(shared[0], 0.7))
-    streaks = _towards_nipple(power_law(rng, half, 3.0), half, anatomy.nipple)
+    clumps = power_law(rng, half, 3.2, shared=(shared.clumps, 0.8))
+    streaks = _towards_nipple(power_law(rng, half, 3.0, shared=(shared.strands, 0.8)), half, anatomy.nipple)
     clumps = enlarge(0.6 * clumps + 0.8 * streaks, frame)
-    fine = power_law(rng, frame, 2.7, shared=(shared[1], 0.5))
+    fine = power_law(rng, frame, 2.7, shared=(shared.texture, 0.5))
     woman = breast.woman
     level = woman.amount + breast.amount
     web = _web(rng, half, frame)
@@ -111,7 +109,7 @@ def _grey(breast: Breast, anatomy: Anatomy, look: Look, parts: tuple[Array, Arra
     soft = 1 - 0.6 * anatomy.muscle
     tissue = look.fat + look.dense * (1 + 0.12 * woman.contrast) * dense
     tissue = tissue + look.texture * (0.36 + 1.0 * dense) * fine * soft
-    tissue = tissue + look.fibre * (0.45 + 0.8 * dense) * fibres * soft
+    tissue = tissue + look.fibre * (0.45 + 0.6 * dense) * fibres * soft
     # Muscle thickens from its edge towards the axilla.
     x, y = anatomy.frame.axes()
     thicker = 0.75 + 0.3 * np.exp(-x / 30) * np.exp(-y / 90)
