@@ -66,12 +66,15 @@ _SIDE_CODES = {
 def read_dicom(path: Path) -> Picture:
     """A DICOM file's picture. PictureError with a code if it is none, or one that a pair cannot use."""
     try:
-        dataset = pydicom.dcmread(path)
-        _refuse(dataset, path)
-        notes: list[str] = []
-        stored = _decode(dataset, path, notes)
-        pixels, steps = grey(dataset, stored, path)
-        facts = _facts(dataset, path, notes)
+        # pydicom's warnings quote values of the file, which may name a person.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(path)
+            _refuse(dataset, path)
+            notes: list[str] = []
+            stored = _decode(dataset, path, notes)
+            pixels, steps = grey(dataset, stored, path)
+            facts = _facts(dataset, path, notes)
     except (PictureError, MemoryError):
         raise
     except FileNotFoundError:

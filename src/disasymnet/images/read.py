@@ -85,6 +85,8 @@ def _raster(path: Path) -> tuple[NDArray[Any], int, list[str]]:
         raise
     except FileNotFoundError:
         raise PictureError("there is no such file", where=path, code="missing") from None
+    except Image.DecompressionBombError:
+        raise PictureError(f"it has more than {MOST_PIXELS:,} pixels", where=path, code="too_large") from None
     except Exception as error:
         # Damaged files raise whatever their decoder happens to meet.
         raise PictureError(
