@@ -173,8 +173,9 @@ class SynthesisSettings(Section):
     both_sides: Share = 0.2
     peak: tuple[Share, Share] = (1.0, 1.0)
     """Range of alpha's peak."""
-    sigma: Positive = 0.25
-    """Of alpha, in units of the patch's side (patch = 1.5 x lesion box)."""
+    sigma: Positive = 1 / 6
+    """Of alpha, in units of the patch's side (patch = 1.5 x lesion box): a quarter of the box, so 0.011 at the
+    edge. At 0.25 the edge is a step of 0.0095 grey, more than from pixel to pixel of tissue (0.0080, mini-MIAS)."""
     harmonise: Literal["none", "shift"] = "shift"
     resize: tuple[Positive, Positive] = (0.8, 1.25)
     same_source: bool = False

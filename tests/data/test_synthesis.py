@@ -66,11 +66,21 @@ def test_alpha_is_a_gaussian_in_units_of_the_patch() -> None:
 def test_sigma_follows_each_axis_of_a_long_patch() -> None:
     pixels = np.full((9, 3), 1.0, dtype=np.float32)
     image, breast = one_pair(0.0, 15)
-    placements = Placements.of([[Placement(pixels, (3, 6), 1, 1.0, 3.0)]], PLAIN)
+    wide = PLAIN.model_copy(update={"sigma": 0.25})
+    placements = Placements.of([[Placement(pixels, (3, 6), 1, 1.0, 3.0)]], wide)
     _, mask = blend(image, breast, placements)
     # sigma = 0.25 * 9 along y, 0.25 * 3 along x; centre (7, 7)
     assert mask[1, 0, 5, 7].item() == pytest.approx(np.exp(-0.5 * (2 / 2.25) ** 2), abs=1e-6)
     assert mask[1, 0, 7, 6].item() == pytest.approx(np.exp(-0.5 * (1 / 0.75) ** 2), abs=1e-6)
+
+
+def test_no_seam_at_the_edge_of_a_patch() -> None:
+    # sigma is a quarter of the lesion's box, so that the edge of 1.5 boxes lies at 3 sigma; its last
+    # pixel is centred half a pixel before: exp(-(150 * 6 / 301)^2 / 2) = 0.011446
+    image, breast = one_pair(0.3, 301)
+    _, mask = blend(image, breast, Placements.of([[patch(0.9, (0, 0), size=301)]], SynthesisSettings()))
+    assert mask[0, 0, 150, 150].item() == pytest.approx(1, abs=1e-6)
+    assert mask[0, 0, 0, 150].item() == pytest.approx(0.011446, abs=1e-6)
 
 
 def test_a_patch_reaches_beyond_the_picture_without_harm() -> None:
