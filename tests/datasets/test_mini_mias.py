@@ -131,8 +131,10 @@ def test_circles_lie_on_the_lesions(real_data: Path, tmp_path: Path) -> None:
                 pixels = np.asarray(file.convert("L"), dtype=float)
             circle = pictures[name].findings[0].region
             assert isinstance(circle, Circle)
-            assert contrast(pixels, circle) > 10
-            assert contrast(pixels, Circle(circle.x, 1024 - circle.y, circle.radius)) < contrast(pixels, circle)
+            assert contrast(pixels, circle) > 0, name
+            assert contrast(pixels, Circle(circle.x, 1024 - circle.y, circle.radius)) < contrast(pixels, circle) / 2, (
+                name
+            )
 
 
 def contrast(pixels: np.ndarray, circle: Circle) -> float:

@@ -1,0 +1,204 @@
+"""From a DICOM file to the model grid: pictures a second and core, against a plain pydicom and scikit-image path.
+
+    python benchmarks/preprocess.py [--repeats 5] [--out results/preprocess.json]
+
+Files are made on the spot: 3328 x 2560 pixels, 12 bits in 16, uncompressed and JPEG 2000 lossless, a textured half
+ellipse with a marker as breast. The plain path does what a first draft would: pydicom's own look-ups, Otsu's threshold,
+the largest region, closing, resize with anti-aliasing. Both paths run interleaved, on the same files and in the same
+process; times are CPU seconds of the whole process (a busy machine does not change them, a second thread counts), and
+ratios are of medians. The masks of both are compared with the drawn breast, so that speed is not bought by a bad mask.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.uid import (
+    DigitalMammographyXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    generate_uid,
+)
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from skimage.measure import label
+from skimage.morphology import closing, disk, remove_small_objects
+from skimage.transform import resize
+
+from disasymnet.images.breast import find_breast
+from disasymnet.images.preprocess import preprocess_single
+from disasymnet.images.read import read_picture
+from disasymnet.settings import ImageSettings
+
+ROWS, COLUMNS, PIXEL_MM = 3328, 2560, 0.07
+SETTINGS = ImageSettings()
+
+
+def drawn() -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """Pixels of 12 bits and the breast's true mask."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:ROWS, :COLUMNS].astype(np.float32)
+    depth = 1 - (x / 1500) ** 2 - ((y - ROWS / 2) / 1400) ** 2
+    cloud = ndimage.zoom(rng.standard_normal((ROWS // 16, COLUMNS // 16)).astype(np.float32), 16, order=1)
+    tissue = 500 + 900 * np.sqrt(np.clip(depth, 0, 1)) + 150 * cloud + 12 * rng.standard_normal(depth.shape)
+    pixels = np.where(depth > 0, tissue, 20 + 4 * rng.standard_normal(depth.shape))
+    pixels[150:400, 2100:2350] = 4000
+    return np.clip(pixels, 0, 4095).astype(np.uint16), depth > 0
+
+
+def write(folder: Path, pixels: NDArray[np.uint16]) -> dict[str, Path]:
+    """One file of each transfer syntax."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=["disasymnet"])
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.Modality, dataset.PresentationIntentType = "MG", "FOR PRESENTATION"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.ImagerPixelSpacing = [PIXEL_MM, PIXEL_MM]
+    dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
+    dataset.PixelData = pixels.tobytes()
+    files = {"uncompressed": folder / "plain.dcm", "jpeg-2000": folder / "j2k.dcm"}
+    dataset.save_as(files["uncompressed"], enforce_file_format=True)
+    dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+    dataset.save_as(files["jpeg-2000"], enforce_file_format=True)
+    return files
+
+
+def ours(path: Path) -> NDArray[np.bool_]:
+    """The whole path; the breast's mask on the model grid, taken back to the file's."""
+    prepared = preprocess_single(read_picture(path), None, SETTINGS)
+    return prepared.geometry.mask_back(prepared.breast)
+
+
+def plain(path: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The first draft's path: the picture on the model grid, and the mask on the file's."""
+    dataset = pydicom.dcmread(path)
+    values = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset).astype(np.float32)
+    values = (values - values.min()) / (values.max() - values.min())
+    mask = remove_small_objects(values > threshold_otsu(values), max_size=10_000)
+    regions = label(mask)
+    mask = regions == np.bincount(regions.ravel())[1:].argmax() + 1
+    mask = closing(mask, disk(5))
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    crop = (values * mask)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = min(SETTINGS.height / crop.shape[0], SETTINGS.width / crop.shape[1])
+    small = resize(crop, (round(crop.shape[0] * scale), round(crop.shape[1] * scale)), anti_aliasing=True)
+    frame = np.zeros((SETTINGS.height, SETTINGS.width), dtype=np.float32)
+    top = (SETTINGS.height - small.shape[0]) // 2
+    frame[top : top + small.shape[0], : small.shape[1]] = small
+    return frame, mask
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """CPU seconds of the process."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def measure(path: Path, repeats: int) -> dict[str, Any]:
+    """Medians over the repeats, the two paths and the stages interleaved."""
+    picture = read_picture(path)
+    parts: dict[str, Callable[[], object]] = {
+        "ours": lambda: preprocess_single(read_picture(path), None, SETTINGS),
+        "plain": lambda: plain(path),
+        "decode": lambda: pydicom.dcmread(path).pixel_array,
+        "read": lambda: read_picture(path),
+        "mask": lambda: find_breast(picture.pixels),
+        "prepare": lambda: preprocess_single(picture, None, SETTINGS),
+    }
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(repeats):
+        for name, work in parts.items():
+            times[name].append(seconds(work))
+    median = {name: statistics.median(values) for name, values in times.items()}
+    stages = {
+        "decode": median["decode"],
+        "grey": median["read"] - median["decode"],
+        "mask": median["mask"],
+        "resample": median["prepare"] - median["mask"],
+    }
+    total = sum(stages.values())
+    return {
+        "n": repeats,
+        "ours_s": round(median["ours"], 3),
+        "ours_range_s": [round(min(times["ours"]), 3), round(max(times["ours"]), 3)],
+        "ours_without_decoding_s": round(median["ours"] - median["decode"], 3),
+        "plain_s": round(median["plain"], 3),
+        "plain_range_s": [round(min(times["plain"]), 3), round(max(times["plain"]), 3)],
+        "pictures_per_second_and_core": round(1 / median["ours"], 2),
+        "ratio": round(median["plain"] / median["ours"], 2),
+        "ratio_without_decoding": round((median["plain"] - median["decode"]) / (median["ours"] - median["decode"]), 2),
+        "shares": {name: round(value / total, 3) for name, value in stages.items()},
+    }
+
+
+def overlap(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
+    return round(float((one & two).sum() / (one | two).sum()), 4)
+
+
+def commit() -> str:
+    """The commit, marked if the code that is measured here has changed since."""
+    measured = ["src/disasymnet/images", "benchmarks/preprocess.py"]
+    head, changed = (
+        subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
+        for words in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", *measured])
+    )
+    return f"{head}-dirty" if changed else head
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("results/preprocess.json"))
+    chosen = parser.parse_args()
+    pixels, truth = drawn()
+    with tempfile.TemporaryDirectory() as folder:
+        files = write(Path(folder), pixels)
+        results = {name: measure(path, chosen.repeats) for name, path in files.items()}
+        masks = {
+            "ours": overlap(ours(files["uncompressed"]), truth),
+            "plain": overlap(plain(files["uncompressed"])[1], truth),
+        }
+    report = {
+        "schema": 1,
+        "command": "python " + " ".join(sys.argv),
+        "commit": commit(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "from": f"DICOM {ROWS} x {COLUMNS}, 12 bits in 16",
+        "to": f"{SETTINGS.height} x {SETTINGS.width}",
+        "unit": "CPU seconds of the process, median",
+        "syntaxes": results,
+        "mask_iou_with_truth": masks,
+    }
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    part = chosen.out.with_name(chosen.out.name + ".part")
+    part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    part.replace(chosen.out)
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()
