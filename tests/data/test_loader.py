@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from disasymnet.data.batch import PairBatch
 from disasymnet.data.cache import Cache
-from disasymnet.data.loader import Loader, synthetic_test_pairs, tumours_of
+from disasymnet.data.loader import Loader, one_ahead, synthetic_test_pairs, tumours_of
 from disasymnet.errors import CacheError, DatasetError, TrainingError
 from disasymnet.settings import SynthesisSettings
 
@@ -82,6 +83,28 @@ def test_seed_and_epoch_change_the_pictures(cache: Cache) -> None:
     assert torch.equal(shown(0), shown(0))
     assert not torch.equal(shown(0), shown(1))
     assert not torch.equal(shown(0), shown(0, "train.seed=1"))
+
+
+def test_one_ahead_keeps_the_order_and_stops_when_closed() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number == 7:
+            raise ValueError("seven")
+        return number * number
+
+    threads = threading.active_count()
+    assert list(one_ahead(work, range(5))) == [0, 1, 4, 9, 16]
+    assert list(one_ahead(work, [])) == []
+    begun.clear()
+    stream = one_ahead(work, range(100))
+    assert [next(stream), next(stream)] == [0, 1]
+    stream.close()  # type: ignore[attr-defined]
+    assert begun == [0, 1, 2]
+    assert threading.active_count() == threads
+    with pytest.raises(ValueError, match="seven"):
+        list(one_ahead(work, range(6, 10)))
 
 
 def test_processes_share_out_the_same_batches(cache: Cache) -> None:

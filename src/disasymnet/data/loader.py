@@ -7,10 +7,11 @@ from any batch, and the number of processes changes nothing but who computes whi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from disasymnet.recipe import Recipe
 from disasymnet.settings import SynthesisSettings
 
 CPU = torch.device("cpu")
+J = TypeVar("J")
+R = TypeVar("R")
 
 
 class Loader:
@@ -93,20 +96,9 @@ class Loader:
         seed, size = self._recipe.train.seed, self._recipe.train.batch
         order = shuffled(self._pairs, seed, epoch) if self._training else list(self._pairs)
         jobs = [(number, order[number * size : (number + 1) * size]) for number in range(start, len(self))]
-        if self._device.type == "cpu":
-            # A second thread would only take the cores from the training step.
-            for number, names in jobs:
-                yield self._batch(epoch, number, names)
-            return
-        with ThreadPoolExecutor(1, "batches") as ahead:
-            waiting: Future[PairBatch] | None = None
-            for number, names in jobs:
-                following = ahead.submit(self._batch, epoch, number, names)
-                if waiting is not None:
-                    yield waiting.result()
-                waiting = following
-            if waiting is not None:
-                yield waiting.result()
+        # On the CPU a second thread would only take the cores from the training step.
+        stream = map if self._device.type == "cpu" else one_ahead
+        yield from stream(lambda job: self._batch(epoch, *job), jobs)
 
     def _batch(self, epoch: int, number: int, names: Sequence[str]) -> PairBatch:
         if not self._training:
@@ -158,6 +150,19 @@ class Loader:
         """Symmetric pairs of the whole training part for a second forward, B_fake = share x B."""
         count = min(math.floor(self._recipe.synthesis.share * pairs + 0.5), len(self._symmetric))
         return shuffled(self._symmetric, self._recipe.train.seed, epoch, number, self._process[0], "extra")[:count]
+
+
+def one_ahead(work: Callable[[J], R], jobs: Iterable[J]) -> Iterator[R]:
+    """The results in order, each made by a second thread while the one before is used. Ends cleanly when closed."""
+    with ThreadPoolExecutor(1, "ahead") as thread:
+        waiting: Future[R] | None = None
+        for job in jobs:
+            following = thread.submit(work, job)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
 
 
 def collate(cache: Cache, pairs: Sequence[CachedPair], device: torch.device = CPU) -> PairBatch:
