@@ -165,6 +165,7 @@ def _results(found: Evaluation, parts: Sequence[Part], cache: Cache, split: str,
         "split": split,
         "n_pairs": len(seen),
         "counts": _counts(seen, sides),
+        "weakly_supervised": not any(part.checkpoint.recipe.synthesis.same_source for part in parts),
         "warnings": found.warnings,
     }
     tree |= scores.classification(seen)

@@ -70,4 +70,5 @@ def versions() -> dict[str, str]:
 def command() -> str:
     """How this process was started, each path shortened to its last name."""
     words = [Path(word).name if os.sep in word else word for word in sys.argv]
-    return " ".join(words)
+    program = "disasymnet" if words[:1] in (["cli.py"], ["disasymnet"]) else " ".join(words[:1])
+    return " ".join([program, *words[1:]])

@@ -41,9 +41,9 @@ def heat_map(pixels: npt.NDArray[Any], cam: npt.NDArray[Any], level: float | Non
     return mixed
 
 
-def contour(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The inner rim of a mask; as thick as one pixel of a 512-row picture."""
-    thick = max(1, round(mask.shape[0] / 512))
+def contour(mask: npt.NDArray[np.bool_], thick: int | None = None) -> npt.NDArray[np.bool_]:
+    """The inner rim of a mask, `thick` pixels wide; None: as one pixel of a 512-row picture."""
+    thick = max(1, round(mask.shape[0] / 512)) if thick is None else thick
     rim: npt.NDArray[np.bool_] = mask & ~binary_erosion(mask, iterations=thick, border_value=1)
     return rim
 
