@@ -80,6 +80,12 @@ def test_stopped_and_resumed_gives_the_same_bytes(
         assert (run / part / "weights.safetensors").read_bytes() == wanted
 
 
+def test_bf16_keeps_weights_in_float32(cache: Cache, tmp_path: Path) -> None:
+    run = train(tiny_recipe(train={"precision": "bf16", "epochs": 1}), cache, tmp_path / "run", ONE, print)
+    assert {tensor.dtype for tensor in checkpoint.read(run).weights.values()} == {torch.float32, torch.int64}
+    assert all(value < 10 for value in events(run, "epoch")[0]["losses"].values())
+
+
 def test_a_used_folder_is_refused(finished: tuple[Path, list[str]], cache: Cache) -> None:
     with pytest.raises(TrainingError, match="not empty") as caught:
         train(tiny_recipe(), cache, finished[0], ONE, print)

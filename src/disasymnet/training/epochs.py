@@ -130,6 +130,8 @@ def _end_epoch(run: Run, rate: Rate) -> None:
     position.sums, position.batches = {}, 0
     position.done = last
     if last:
+        if position.best is not None:
+            run.log.say(f"best: epoch {position.best_epoch}, mean validation AUC {position.best:.3f}, kept in best/")
         run.log.write("note", text="done", step=position.step, time_s=round(position.elapsed_s, 3))
     _save_state(run)
     wait_for_all(run.place)

@@ -181,10 +181,10 @@ def warnings_of(numbers: Mapping[str, float | None]) -> dict[str, str]:
 
 
 def universal_pattern(normal: float | None, outside: float | None) -> float | None:
-    """Change of normal sides where it is at least as large as that outside the regions of abnormal sides, else 0."""
+    """Change of normal sides where it is about as large (four fifths) as that of abnormal sides outside M, else 0."""
     if normal is None or outside is None:
         return None
-    return normal if normal >= outside else 0.0
+    return normal if normal >= 0.8 * outside else 0.0
 
 
 def probability_sum(logits: Tensor, chosen: Tensor) -> Fraction:
