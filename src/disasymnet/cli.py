@@ -95,7 +95,9 @@ def prepare(
     height: Annotated[int, typer.Option(min=32, max=4096, help="Rows of the model grid.")] = 1024,
     width: Annotated[int | None, typer.Option(min=16, max=4096, help="Columns; default: half of the rows.")] = None,
     scale: Annotated[str, typer.Option(help="mm | fit | liu2020: how breasts are scaled.")] = "mm",
-    tumours: Annotated[Path | None, typer.Option(help="Tumour set of another data set, for Synthesis.")] = None,
+    tumours: Annotated[
+        Path | None, typer.Option(help="Tumour set of another data set, for Synthesis; default: ROOT/tumours.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the split into train, val and test.")] = 0,
     workers: Workers = None,
 ) -> None:
@@ -110,6 +112,8 @@ def prepare(
 
     entry = find(dataset)
     settings = _settings(ImageSettings, height=height, width=width or height // 2, scale=scale)
+    if tumours is None and (root / "tumours").is_dir():
+        tumours = root / "tumours"
     options = PrepareOptions(dataset=dataset, public=entry.public, workers=workers, tumours=tumours, seed=seed)
     cache = run(entry.scan(root), settings, out, options, say)
     typer.echo(f"{out}: {len(cache.pairs)} pairs, {len(cache.singles)} single pictures.")
