@@ -240,7 +240,7 @@ def _muscle(rng: np.random.Generator, breast: Breast, view: View, frame: Frame) 
     bend = woman.muscle_bend + rng.normal(0, 0.03)
     t = np.clip(y / high, 0, 2)
     edge = wide * (1 - t + bend * np.sin(np.pi * np.clip(t, 0, 1)))
-    return smoothstep((edge - x) / rng.uniform(4, 11) + 0.5)
+    return smoothstep((edge - x) / rng.uniform(8, 20) + 0.5)
 
 
 def _gland(breast: Breast, view: View, frame: Frame, nipple: tuple[float, float], noise: Array) -> Array:

@@ -37,7 +37,7 @@ class Look:
 
 LOOKS: dict[Literal["digital", "film"], Look] = {
     "film": Look(
-        fat=0.51, dense=0.35, texture=0.040, fibre=0.085, muscle=0.38, skin=0.008, ramp_mm=11.0,
+        fat=0.51, dense=0.35, texture=0.040, fibre=0.095, muscle=0.38, skin=0.008, ramp_mm=11.0,
         ramp_power=1.3, top=0.89, knee=5.0,
         exposure=0.10, air=0.008, glow=0.04, noise=0.0033, levels=256,
     ),
@@ -106,13 +106,13 @@ def _grey(breast: Breast, anatomy: Anatomy, look: Look, parts: tuple[Array, Arra
     # Compression rounds the rim off: the path through tissue, and with it the grey, falls towards the skin.
     thick = 1 - np.exp(-((depth / look.ramp_mm) ** look.ramp_power))
     gain = np.float32(1 + look.exposure * (woman.exposure + breast.exposure))
-    soft = 1 - 0.6 * anatomy.muscle
+    soft = 1 - 0.35 * anatomy.muscle
     tissue = look.fat + look.dense * (1 + 0.12 * woman.contrast) * dense
     tissue = tissue + look.texture * (0.36 + 1.0 * dense) * fine * soft
-    tissue = tissue + look.fibre * (0.45 + 0.6 * dense) * fibres * soft
+    tissue = tissue + look.fibre * (0.55 + 0.6 * dense) * fibres * soft
     # Muscle thickens from its edge towards the axilla.
     x, y = anatomy.frame.axes()
-    thicker = 0.75 + 0.3 * np.exp(-x / 30) * np.exp(-y / 90)
+    thicker = 0.7 + 0.4 * np.exp(-x / 30) * np.exp(-y / 90)
     tissue = tissue + look.muscle * (1 + 0.1 * woman.contrast) * thicker * anatomy.muscle * (1 - 0.6 * dense)
     rim = look.skin * np.exp(-(((anatomy.depth - 1.0) / 0.8) ** 2))
     value = np.maximum((tissue * thick + rim) * gain, 0)
