@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,6 +194,37 @@ def test_folder_without_a_pair_is_an_error(model, tmp_path):
         predict_folder(model, tmp_path)
     with pytest.raises(PairingError, match="no such folder"):
         pairs_in(tmp_path / "none")
+
+
+class Darkening(Method):
+    """Takes 0.1 from every pixel and marks all."""
+
+    def forward(self, image: Tensor, breast: Tensor) -> PairOutput:
+        return PairOutput(torch.zeros(2), torch.zeros(1), torch.ones_like(image), image - 0.1, None)
+
+
+def test_a_change_up_to_the_edge_does_not_fade_at_skin_and_chest_wall():
+    model = Model(Checkpoint(Darkening(), RECIPE, CARD))
+    for side in model.predict_pictures(_source("R", "CC"), _source("L", "CC", seed=1)).sides:
+        assert (side.pixels - side.normal)[side.breast & (side.pixels > 0.1)] == pytest.approx(0.1, abs=1e-5)
+        assert side.cam[side.breast] == pytest.approx(1)
+        assert side.abnormal_part is None
+
+
+@pytest.mark.data
+def test_swap_on_a_real_pair(real_data, tmp_path):
+    with zipfile.ZipFile(real_data / "mini-mias" / "mini-mias-webp.zip") as archive:
+        names = sorted(name for name in archive.namelist() if "mdb005" in name or "mdb006" in name)
+        left, right = (Path(archive.extract(name, tmp_path)) for name in names)  # odd numbers are left breasts
+    torch.manual_seed(0)
+    model = Model(Checkpoint(build(RECIPE).eval(), RECIPE, CARD))
+    one, two = model.predict(right, left), model.predict(left, right)
+    assert one.asymmetry == pytest.approx(two.asymmetry, abs=1e-6)
+    for side, other in zip(one.sides, two.sides.swap(), strict=True):
+        assert side.abnormality == pytest.approx(other.abnormality, abs=1e-6)
+        assert side.cam == pytest.approx(other.cam, abs=1e-5)
+        assert side.normal == pytest.approx(other.normal, abs=1e-5)
+        assert side.sha256 == other.sha256
 
 
 def test_prediction_needs_no_part_of_training():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from disasymnet import checkpoint
@@ -198,9 +200,9 @@ def _side(source: Source, prepared: Prepared, out: PairOutput, row: int, probabi
     cam = _back(out.cam, row, geometry, prepared.breast)
     normal = None
     if out.normal is not None:
-        change = np.where(prepared.breast, out.normal[row, 0].numpy() - prepared.image, 0).astype(np.float32)
         # The change is resampled, not the picture: what the model leaves alone keeps every detail of the file.
-        normal = np.clip(pixels + np.where(breast, geometry.image_back(change), 0), 0, 1).astype(np.float32)
+        change = _sent_back(out.normal[row, 0].float().numpy() - prepared.image, geometry, prepared.breast)
+        normal = np.clip(pixels + np.where(breast, change, 0), 0, 1).astype(np.float32)
     if cam is None:
         raise ValueError("a method answers with a CAM")
     return SidePrediction(
@@ -215,11 +217,29 @@ def _side(source: Source, prepared: Prepared, out: PairOutput, row: int, probabi
 
 
 def _back(stack: Tensor | None, row: int, geometry: Geometry, breast: npt.NDArray[np.bool_]) -> Floats | None:
-    """One row of a (2, 1, H, W) stack, inside the breast, on the source grid, in [0, 1]."""
+    """One row of a (2, 1, H, W) stack on the source grid, in [0, 1]; meaningful inside the breast only."""
     if stack is None:
         return None
-    inside = np.where(breast, stack[row, 0].float().numpy(), 0)
-    return np.clip(geometry.image_back(inside), 0, 1).astype(np.float32)
+    return np.clip(_sent_back(stack[row, 0].float().numpy(), geometry, breast), 0, 1).astype(np.float32)
+
+
+def _sent_back(values: npt.NDArray[Any], geometry: Geometry, breast: npt.NDArray[np.bool_]) -> Floats:
+    """(H, W) values of the breast on the source grid, not mixed with what lies beyond the skin or the grid's edge.
+
+    Resampling would fade them to 0 over the last model pixel, six source pixels or more: so the outermost values are
+    carried on outwards first, and the caller cuts at the breast.
+    """
+    if not breast.any():
+        return np.zeros(geometry.source_shape, np.float32)
+    nearest = distance_transform_edt(~breast, return_distances=False, return_indices=True)
+    carried = np.pad(values[tuple(nearest)], 1, mode="edge").astype(np.float32)
+    rows, columns = geometry.model_shape
+    wider = replace(
+        geometry,
+        model_shape=(rows + 2, columns + 2),
+        origin=(geometry.origin[0] - geometry.step[0], geometry.origin[1] - geometry.step[1]),
+    )
+    return wider.image_back(carried)
 
 
 def _doubts(prepared: Sides[Prepared], pictures: Sides[Picture], view: View | None, card: Card) -> Iterator[str]:
