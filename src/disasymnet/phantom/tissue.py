@@ -37,8 +37,8 @@ class Look:
 
 LOOKS: dict[Literal["digital", "film"], Look] = {
     "film": Look(
-        fat=0.51, dense=0.35, texture=0.040, fibre=0.095, muscle=0.38, skin=0.008, ramp_mm=11.0,
-        ramp_power=1.3, top=0.89, knee=5.0,
+        fat=0.52, dense=0.38, texture=0.042, fibre=0.082, muscle=0.39, skin=0.008, ramp_mm=11.0,
+        ramp_power=1.3, top=0.91, knee=5.0,
         exposure=0.10, air=0.008, glow=0.04, noise=0.0033, levels=256,
     ),
     "digital": Look(
@@ -59,7 +59,7 @@ def draw_tissue(rng: np.random.Generator, breast: Breast, anatomy: Anatomy, shar
     clumps = power_law(rng, half, 3.2, shared=(shared.clumps, 0.8))
     streaks = _towards_nipple(power_law(rng, half, 3.0, shared=(shared.strands, 0.8)), half, anatomy.nipple)
     clumps = enlarge(0.6 * clumps + 0.8 * streaks, frame)
-    fine = power_law(rng, frame, 2.7, shared=(shared.texture, 0.5))
+    fine = power_law(rng, frame, 2.85, shared=(shared.texture, 0.5))
     woman = breast.woman
     level = woman.amount + breast.amount
     web = _web(rng, half, frame)
