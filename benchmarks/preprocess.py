@@ -7,7 +7,8 @@ ellipse with a marker as breast. The plain path does what a first draft would: p
 the largest region, closing, resize with anti-aliasing. Both paths run interleaved, on the same files and in the same
 process; times are CPU seconds of the whole process, so that waiting does not count and a second thread does. Neighbours
 on the same core still slow both paths, and not alike: beside the ratio of medians stands that of the fastest runs, and
-the load of the machine at the start is written down. The masks of both are compared with the drawn breast, so that speed is not bought by a bad mask.
+the load of the machine at the start is written down. The masks of both are compared with the drawn breast, so that
+speed is not bought by a bad mask.
 """
 
 from __future__ import annotations
