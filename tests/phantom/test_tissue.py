@@ -46,8 +46,8 @@ def test_shared_noise_makes_fields_alike_but_not_equal() -> None:
 def test_lesion_keeps_to_its_preset_and_mask(seed: int, preset: str, pixel_mm: float) -> None:
     lesion = draw_lesion(np.random.default_rng(seed), preset, 100.0)  # type: ignore[arg-type]
     if preset == "easy":
-        assert 0.12 <= lesion.contrast <= 0.30
-        low, high = (9, 15) if lesion.kind is FindingKind.CALCIFICATION else (14, 40)
+        assert 0.28 <= lesion.contrast <= 0.45
+        low, high = (12, 20) if lesion.kind is FindingKind.CALCIFICATION else (20, 40)
         assert low <= lesion.diameter_mm <= high
     else:
         assert 5 <= lesion.diameter_mm <= 30

@@ -1,0 +1,79 @@
+"""The program as a person meets it: words in, exit code and messages out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from disasymnet.cli import app
+
+COMMANDS = ["phantom", "scan", "prepare", "pretrain", "train", "evaluate", "predict", "report", "recipe", "doctor"]
+
+
+def program(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "disasymnet.cli", *words], capture_output=True, text=True, check=False)
+
+
+def test_help_needs_no_torch() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom disasymnet.cli import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "assert not {'torch', 'numpy', 'pydicom'} & set(sys.modules), 'heavy import'\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "weights"])
+def test_every_command_explains_itself(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"])
+    assert shown.exit_code == 0
+    assert "Usage" in shown.output
+
+
+def test_the_commands_are_these() -> None:
+    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert sorted(names) == sorted(COMMANDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "nothing", "--data", "none", "--out", "run"], "no preset is called 'nothing'"),
+        (
+            ["train", "phantom", "--data", "none", "--out", "run", "--set", "train.epoch=3"],
+            "Did you mean 'train.epochs'?",
+        ),
+        (["train", "phantom", "--data", "none", "--out", "run"], "none"),
+        (["prepare", "minimias", "none", "--out", "cache"], "mini-mias"),
+        (["prepare", "mini-mias", "none", "--out", "cache"], "none"),
+        (["prepare", "phantom", "empty", "--out", "cache"], "empty"),
+        (["evaluate", "none", "--data", "none"], "none"),
+        (["predict", "R.dcm", "L.dcm", "--model", "none", "--out", "answer"], "none"),
+        (["report", "none", "--out", "page.html"], "none"),
+        (["phantom", "out", "--contrast", "loud"], "loud"),
+        (["weights", "import", "none.pth"], "none.pth"),
+        (["scan", "none"], "none"),
+    ],
+)
+def test_bad_input_gets_one_message_and_exit_code_2(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    ended = program(*words)
+    assert ended.returncode == 2, ended.stderr
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) <= 3
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]  # nothing half-written
+
+
+def test_recipe_lists_presets_and_prints_one() -> None:
+    listed = CliRunner().invoke(app, ["recipe"])
+    assert all(name in listed.output for name in ("literal", "paper", "recommended", "phantom"))
+    assert '"refine": 1.0' in CliRunner().invoke(app, ["recipe", "paper"]).output
