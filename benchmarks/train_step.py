@@ -91,7 +91,7 @@ def plain_losses(method: DisAsymNet, batch: PairBatch, update: Callable[[Tensor]
     def classify(network: DisAsymNet, pictures: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, list[Features], Tensor]:
         features = [network.encoder(x, b, k) for x, b, k in zip(pictures, breasts, known, strict=True)]
         f_out = network.transformer(torch.cat([f.out for f in features]))
-        answers = network.heads(f_out)
+        answers = network.heads(f_out, batch.breast)
         cam = class_activation_map(answers, network.settings.encoder.stride, network.settings.cam)
         return answers.side, answers.asymmetry, cam, features, f_out
 

@@ -83,7 +83,10 @@ class HeadSettings(Section):
 
     pooling: Literal["average", "lse"] = "average"
     temperature: Positive = 5.0  # of log-sum-exp pooling
-    bias: float = 0.0  # start of both biases
+    region: Literal["image", "breast"] = "image"
+    """Cells that are pooled. With attention any token can carry the evidence, and cells of air are free to."""
+    bias: float = 0.0
+    """Start of the side head's. Below zero the sigmoid CAM begins nearly empty, and with it the gate of x_n."""
     fusion: Literal["difference", "concat-linear"] = "difference"
     """`difference`: the paper's heads on f_out and |f_r - f_l|; `concat-linear`: late fusion (rows without AsyC)."""
 

@@ -126,15 +126,31 @@ def test_the_difference_is_taken_on_the_map_before_pooling() -> None:
     f_r = torch.tensor([[1.0, 2.0], [0.0, 1.0]])  # two cells of two channels
     f_l = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
     f = torch.stack([f_r.T, f_l.T])[:, :, :, None]  # (2, C, h, w)
+    everywhere = torch.ones(2, 1, 2, 1, dtype=torch.bool)
     # mean over cells of |f_r - f_l| is [1, 1]; the difference of the means would be [0, 1]
-    assert heads(f).asymmetry.item() == pytest.approx(2.0)
-    same = heads(torch.cat([f[:1], f[:1]]))
+    assert heads(f, everywhere).asymmetry.item() == pytest.approx(2.0)
+    same = heads(torch.cat([f[:1], f[:1]]), everywhere)
     assert torch.equal(same.asymmetry, heads.asymmetry.bias)
 
 
 def test_log_sum_exp_pooling_by_hand() -> None:
     cells = torch.tensor([[0.0, 0.0, 0.0, 1.0]])
-    assert log_mean_exp(cells, 6.0).item() == pytest.approx(0.770186, abs=1e-6)
+    assert log_mean_exp(cells, torch.ones_like(cells, dtype=torch.bool), 6.0).item() == pytest.approx(
+        0.770186, abs=1e-6
+    )
+
+
+def test_cells_of_air_take_no_part_where_the_breast_is_pooled() -> None:
+    breast = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    breast[:, :, :4] = True
+    f = torch.randn(2, 2, 4, 4)
+    other = f.clone()
+    other[:, :, 2:] += 5
+    for pooling in ("average", "lse"):
+        heads = Heads(2, HeadSettings.model_validate({"pooling": pooling, "region": "breast"}))
+        assert torch.equal(heads(f, breast).side, heads(other, breast).side)
+        whole = Heads(2, HeadSettings.model_validate({"pooling": pooling}))
+        assert not torch.equal(whole(f, breast).side, whole(other, breast).side)
 
 
 def _answers(evidence: torch.Tensor, bias: float = 0.0) -> Answers:

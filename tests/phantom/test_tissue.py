@@ -46,7 +46,7 @@ def test_shared_noise_makes_fields_alike_but_not_equal() -> None:
 def test_lesion_keeps_to_its_preset_and_mask(seed: int, preset: str, pixel_mm: float) -> None:
     lesion = draw_lesion(np.random.default_rng(seed), preset, 100.0)  # type: ignore[arg-type]
     if preset == "easy":
-        assert 0.28 <= lesion.contrast <= 0.45
+        assert 0.40 <= lesion.contrast <= 0.60
         low, high = (12, 20) if lesion.kind is FindingKind.CALCIFICATION else (20, 40)
         assert low <= lesion.diameter_mm <= high
     else:

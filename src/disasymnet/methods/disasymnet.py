@@ -49,7 +49,7 @@ class DisAsymNet(Method):
         """
         features = self.encoder(image, breast, statistics)  # E1
         f_out = self.transformer(features.out)  # E2 to E4
-        answers = self.heads(f_out)  # E5
+        answers = self.heads(f_out, breast)  # E5
         cam = class_activation_map(answers, self.settings.encoder.stride, self.settings.cam)  # E14
         if self.decoder is None or not decode:
             return PairOutput(answers.side, answers.asymmetry, cam)

@@ -6,7 +6,6 @@ pooled features, and the map that makes the decision is at hand in the same forw
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -40,45 +39,51 @@ class Heads(nn.Module):
         inputs = width if settings.fusion == "difference" else 2 * width
         self.side = nn.Linear(inputs, 1)
         self.asymmetry = nn.Linear(inputs, 1)
-        for head in (self.side, self.asymmetry):
-            nn.init.constant_(head.bias, settings.bias)
+        nn.init.constant_(self.side.bias, settings.bias)
+        nn.init.zeros_(self.asymmetry.bias)
 
-    def forward(self, f_out: Tensor) -> Answers:
-        """(2B, C, h, w) features, right sides first -> logits and evidence."""
+    def forward(self, f_out: Tensor, breast: Tensor) -> Answers:
+        """(2B, C, h, w) features and (2B, 1, H, W) bool masks, right sides first -> logits and evidence."""
+        where = F.adaptive_max_pool2d(breast.float(), f_out.shape[2:]).bool()  # (2B, 1, h, w)
+        if self.settings.region == "image":
+            where = torch.ones_like(where)
         if self.settings.fusion == "concat-linear":
-            return self._late_fusion(f_out)
+            return self._late_fusion(f_out, where)
         f_r, f_l = f_out.chunk(2)
         evidence = _cells(f_out, self.side.weight)
         f_asy = (f_r - f_l).abs()  # E5, on the map, before any pooling
+        in_r, in_l = where.chunk(2)
         return Answers(
-            side=self._pool(evidence) + self.side.bias,
-            asymmetry=self._pool(_cells(f_asy, self.asymmetry.weight)) + self.asymmetry.bias,
+            side=self._pool(evidence, where) + self.side.bias,
+            asymmetry=self._pool(_cells(f_asy, self.asymmetry.weight), in_r | in_l) + self.asymmetry.bias,
             evidence=evidence,
             bias=self.side.bias[0],
         )
 
-    def _late_fusion(self, f: Tensor) -> Answers:
+    def _late_fusion(self, f: Tensor, where: Tensor) -> Answers:
         """Both sides side by side, own side first; the asymmetry head averages the two orders."""
         own, other = (_cells(f, weight) for weight in self.side.weight.chunk(2, dim=1))
         first, second = (_cells(f, weight) for weight in self.asymmetry.weight.chunk(2, dim=1))
-        either = self._pool(first) + swap_sides(self._pool(second))
+        either = self._pool(first, where) + swap_sides(self._pool(second, where))
         return Answers(
-            side=self._pool(own) + swap_sides(self._pool(other)) + self.side.bias,
+            side=self._pool(own, where) + swap_sides(self._pool(other, where)) + self.side.bias,
             asymmetry=sum(either.chunk(2)) / 2 + self.asymmetry.bias,
             evidence=own,
             bias=self.side.bias[0],
         )
 
-    def _pool(self, cells: Tensor) -> Tensor:
-        flat = cells.flatten(1).float()
+    def _pool(self, cells: Tensor, where: Tensor) -> Tensor:
+        flat, inside = cells.flatten(1).float(), where.flatten(1)
         if self.settings.pooling == "average":
-            return flat.mean(1)
-        return log_mean_exp(flat, self.settings.temperature)
+            return (flat * inside).sum(1) / inside.sum(1).clamp_min(1)
+        return log_mean_exp(flat, inside, self.settings.temperature)
 
 
-def log_mean_exp(cells: Tensor, temperature: float) -> Tensor:
-    """(N, L) -> (N,): log-sum-exp pooling, between the mean (temperature 0) and the maximum."""
-    return (torch.logsumexp(temperature * cells, dim=1) - math.log(cells.shape[1])) / temperature
+def log_mean_exp(cells: Tensor, inside: Tensor, temperature: float) -> Tensor:
+    """(N, L) values and bool mask -> (N,): log-sum-exp pooling, between the mean (temperature 0) and the maximum."""
+    count = inside.sum(1).clamp_min(1)
+    kept = (temperature * cells).masked_fill(~inside, -1e4)  # finite: a picture without any cell stays finite too
+    return (torch.logsumexp(kept, dim=1) - count.log()) / temperature
 
 
 def _cells(features: Tensor, weight: Tensor) -> Tensor:

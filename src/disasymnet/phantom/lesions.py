@@ -81,9 +81,9 @@ def draw_lesion(rng: np.random.Generator, preset: Preset, reach_mm: float) -> Le
     table = KINDS[preset]
     kind, form, _ = table[int(rng.choice(len(table), p=[share for _, _, share in table]))]
     if preset == "easy":
-        # To be seen on 64 x 32 cells of 3 to 4 mm: at least four cells wide, and brighter than the glands around.
+        # To be seen on 64 x 32 cells of 3 to 4 mm: at least four cells wide, and brighter than any gland.
         diameter = rng.uniform(12, 20) if kind is FindingKind.CALCIFICATION else rng.uniform(20, 40)
-        contrast = rng.uniform(0.28, 0.45)
+        contrast = rng.uniform(0.40, 0.60)
     else:
         # Median 12 mm: masses that screening finds.
         diameter = float(np.clip(rng.lognormal(np.log(12), 0.45), 5, 30))

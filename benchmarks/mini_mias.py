@@ -1,0 +1,217 @@
+"""mini-MIAS, real: models against the pre-trained detector that has seen no mini-MIAS label.
+
+    python benchmarks/mini_mias.py --data MIAS --bar TRUNK [TRUNK ...] --rows NAME=RUN[,RUN ...] [...]
+
+TRUNKs come from `pretrain`, RUNs are trainings of k folds (one a seed, started from the TRUNK in the same place). Every
+pair is judged by the fold that tests it. For each row: abnormal AUC, side accuracy in pairs with one abnormal side,
+share of circles that hold the map's maximum, asymmetric AUC beside that of the breasts' outlines alone; singles (mean
+over seeds) and the ensemble of seeds (mean logits, mean maps), each minus the bar with a paired interval over women.
+Also without CALC, and by density. Writes results/mini-mias.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from disasymnet import checkpoint
+from disasymnet.data.cache import Cache, CachedPair
+from disasymnet.data.loader import collate
+from disasymnet.evaluate.provenance import commit, machine
+from disasymnet.evaluate.sides import grid_mm
+from disasymnet.metrics.classification import auc_difference, auc_metric, side_accuracy
+from disasymnet.metrics.interval import mean
+from disasymnet.metrics.localisation import pointing
+from disasymnet.metrics.outline import outline_auc
+from disasymnet.networks.heads import enlarge
+from disasymnet.terms import FindingKind
+from disasymnet.training.detector import load_detector, zero_shot
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class Answers:
+    """What one model says of every pair, in the cache's order, right first."""
+
+    side: Array  # (n, 2) logits
+    pair: Array  # (n,) asymmetry
+    maps: dict[str, NDArray[np.float32]]  # name -> (n, 2, H, W)
+
+
+def of_detector(trunk: Path, cache: Cache, pooling: str) -> Answers:
+    detector = load_detector(trunk)
+    seen = zero_shot(detector, cache, [pair.id for pair in cache.pairs])
+    side = (seen.highest if pooling == "max" else seen.log_sum_exp).astype(np.float64)
+    flat = torch.from_numpy(seen.cells).flatten(0, 1)[:, None]
+    drawn = enlarge(flat, seen.stride)[:, 0].view(len(cache.pairs), 2, *(s * seen.stride for s in seen.cells.shape[2:]))
+    return Answers(side, side.max(1), {"cam": drawn.numpy()})
+
+
+def of_run(run: Path, cache: Cache) -> Answers:
+    n, shape = len(cache.pairs), (cache.image.height, cache.image.width)
+    place = {pair.id: index for index, pair in enumerate(cache.pairs)}
+    side, pair_score = np.full((n, 2), np.nan), np.full(n, np.nan)
+    maps = {name: np.zeros((n, 2, *shape), dtype=np.float32) for name in ("cam", "difference")}
+    for fold in sorted(run.glob("fold-*")):
+        one = checkpoint.load(fold / "last")
+        one.method.eval()
+        ids = cache.split("test", one.recipe.data.folds, one.recipe.data.fold)
+        for first in range(0, len(ids), 8):
+            batch = collate(cache, [cache.pair(name) for name in ids[first : first + 8]])
+            rows = [place[name] for name in batch.ids]
+            with torch.inference_mode():
+                out = one.method(batch.image, batch.breast)
+            side[rows] = out.side_logit.view(2, -1).T.numpy()
+            pair_score[rows] = out.asymmetry_logit.numpy()
+            maps["cam"][rows] = out.cam.view(2, -1, *shape).transpose(0, 1).numpy()
+            if out.normal is not None:
+                change = (batch.image - out.normal).abs()
+                maps["difference"][rows] = change.view(2, -1, *shape).transpose(0, 1).numpy()
+    if np.isnan(side).any():
+        raise SystemExit(f"{run}: {int(np.isnan(side).any(1).sum())} pairs are tested by no fold")
+    return Answers(side, pair_score, {name: stack for name, stack in maps.items() if stack.any()})
+
+
+def together(answers: list[Answers]) -> Answers:
+    return Answers(
+        np.mean([one.side for one in answers], axis=0),
+        np.mean([one.pair for one in answers], axis=0),
+        {name: np.mean([one.maps[name] for one in answers], axis=0) for name in answers[0].maps},
+    )
+
+
+class Judge:
+    """The figures of one set of pairs."""
+
+    def __init__(self, cache: Cache, chosen: list[int]) -> None:
+        self.cache, self.chosen = cache, chosen
+        pairs = [cache.pairs[index] for index in chosen]
+        self.truth = np.array([[float(bool(label)) for label in pair.abnormal] for pair in pairs])
+        self.women = [pair.patient for pair in pairs]
+        self.women_of_sides = [woman for woman in self.women for _ in range(2)]
+
+    def hits(self, answers: Answers, name: str) -> tuple[Array, list[str]]:
+        """One row a side with usable circles: does the map's maximum lie in one."""
+        found, women = [], []
+        for index, woman in zip(self.chosen, self.women, strict=True):
+            arrays = self.cache.arrays(self.cache.pairs[index].id)
+            for side in (0, 1):
+                if arrays.lesion[side].any():
+                    heat = answers.maps[name][index, side]
+                    found.append(pointing(heat, arrays.lesion[side].astype(bool), arrays.breast[side].astype(bool)))
+                    women.append(woman)
+        return np.array(found), women
+
+    def figures(self, answers: Answers) -> dict[str, Any]:
+        side, truth = answers.side[self.chosen], self.truth
+        result = {
+            "abnormality_auc": auc_metric(truth.ravel(), side.ravel(), self.women_of_sides, of="side"),
+            "asymmetry_auc": auc_metric(truth.max(1), answers.pair[self.chosen], self.women, of="pair"),
+            "side_accuracy": self.side_accuracy(answers),
+        }
+        for name in answers.maps:
+            hits, women = self.hits(answers, name)
+            result[f"pointing_{name}"] = mean(hits, women, of="side with a circle")
+        return {name: metric.to_dict() for name, metric in result.items()}
+
+    def side_accuracy(self, answers: Answers) -> Any:
+        side, truth = answers.side[self.chosen], self.truth
+        return side_accuracy((truth[:, 0], side[:, 0]), (truth[:, 1], side[:, 1]), self.women)
+
+    def ahead(self, one: Answers, bar: Answers, best_map: str) -> dict[str, Any]:
+        """`one` minus `bar`, paired, resampled by woman."""
+        a, b, truth = one.side[self.chosen], bar.side[self.chosen], self.truth
+        single = truth.sum(1) == 1
+
+        def right(side: Array) -> Array:
+            return 0.5 + 0.5 * np.sign((side[:, 0] - side[:, 1]) * (truth[:, 0] - truth[:, 1]))
+
+        hits_one, women = self.hits(one, best_map)
+        hits_bar, _ = self.hits(bar, "cam")
+        return {
+            "abnormality_auc": auc_difference(
+                truth.ravel(), a.ravel(), b.ravel(), self.women_of_sides, of="side"
+            ).to_dict(),
+            "side_accuracy": mean(
+                (right(a) - right(b))[single],
+                [woman for woman, yes in zip(self.women, single, strict=True) if yes],
+                of="pair with one abnormal side",
+            ).to_dict(),
+            f"pointing_{best_map}": mean(hits_one - hits_bar, women, of="side with a circle").to_dict(),
+        }
+
+
+def has_calc(pair: CachedPair) -> bool:
+    return any(finding.kind is FindingKind.CALCIFICATION for side in pair.findings for finding in side)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--bar", type=Path, nargs="+", required=True)
+    parser.add_argument("--rows", nargs="*", default=[])
+    parser.add_argument("--out", type=Path, default=Path("results/mini-mias.json"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cache = Cache.open(options.data)
+    everyone = list(range(len(cache.pairs)))
+    subsets = {"all": everyone, "without CALC": [i for i in everyone if not has_calc(cache.pairs[i])]}
+    for density in sorted({pair.density or "" for pair in cache.pairs}):
+        subsets[f"density {density}"] = [i for i in everyone if cache.pairs[i].density == density]
+    judges = {name: Judge(cache, chosen) for name, chosen in subsets.items()}
+
+    rows: dict[str, list[Answers]] = {
+        f"detector, {pooling}": [of_detector(trunk, cache, pooling) for trunk in options.bar]
+        for pooling in ("max", "lse")
+    }
+    bars = rows["detector, max"]
+    for text in options.rows:
+        name, _, runs = text.partition("=")
+        rows[name] = [of_run(Path(run), cache) for run in runs.split(",")]
+
+    masks = np.stack([cache.arrays(pair.id).breast for pair in cache.pairs])
+    scale = [grid_mm(pair, cache.image.height) for pair in cache.pairs]
+    truth = judges["all"].truth.max(1)
+    outline = outline_auc(masks, scale, truth, judges["all"].women)
+    result: dict[str, Any] = {
+        "command": "python benchmarks/mini_mias.py " + " ".join(sys.argv[1:]),
+        "commit": commit(),
+        "machine": machine(),
+        "n_pairs": len(cache.pairs),
+        "image": cache.image.model_dump(),
+        "outline_asymmetry_auc": outline.to_dict() if hasattr(outline, "to_dict") else outline,
+        "rows": {},
+    }
+    for name, answers in rows.items():
+        row: dict[str, Any] = {"seeds": len(answers), "single": [], "subsets": {}}
+        for number, one in enumerate(answers):
+            entry = judges["all"].figures(one)
+            if name not in ("detector, max", "detector, lse") and number < len(bars):
+                entry["ahead_of_bar"] = {m: judges["all"].ahead(one, bars[number], m) for m in one.maps}
+            row["single"].append(entry)
+        whole = together(answers)
+        row["ensemble"] = judges["all"].figures(whole)
+        if name not in ("detector, max", "detector, lse") and len(answers) == len(bars):
+            row["ensemble_ahead_of_bar"] = {m: judges["all"].ahead(whole, together(bars), m) for m in whole.maps}
+        for subset, judge in judges.items():
+            if subset != "all":
+                row["subsets"][subset] = judge.figures(whole)
+        result["rows"][name] = row
+        print(name)
+        for key in row["ensemble"]:
+            singles = [entry[key]["value"] for entry in row["single"]]
+            print(f"  {key:22} single {np.mean(singles):.3f}  ensemble {row['ensemble'][key]['value']:.3f}", flush=True)
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
