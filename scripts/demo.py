@@ -16,7 +16,7 @@ from pathlib import Path
 
 from disasymnet.progress import clock
 
-EXAMS = ["--exams", "370", "--val", "20", "--test", "150"]  # two pairs an exam: 400 to learn from, 300 to test on
+EXAMS = ["--exams", "440", "--val", "20", "--test", "150"]  # two pairs an exam: 540 to learn from, 300 to test on
 
 
 def run(number: int, what: str, expected_s: int, left_s: int, words: list[str]) -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     if (trained / "recipe.json").is_file():
         changes.append("--resume")
 
-    first = exams / "P0001"
+    first = exams / "phantom-00002"
     steps = [
         (
             "phantom exams, written as DICOM mammograms with known truth",
@@ -57,7 +57,8 @@ def main() -> None:
             ["prepare", "phantom", str(exams), "--out", str(cache), "--height", "64", "--width", "32"],
         ),
         ("train the small preset", 240, ["train", "phantom", "--data", str(cache), "--out", str(trained), *changes]),
-        ("measure it on exams it has not seen", 30, ["evaluate", str(trained), "--data", str(cache), "--out", str(out)]),
+        ("measure it on exams it has not seen", 30,
+         ["evaluate", str(trained), "--data", str(cache), "--out", str(out)]),
         ("answer one pair", 5, ["predict", str(first / "R_CC.dcm"), str(first / "L_CC.dcm"),
                                 "--model", str(trained), "--out", str(out / "prediction")]),
         ("write the report", 10, ["report", str(trained), "--out", str(out / "report.html"), "--results", str(out)]),

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from disasymnet.checkpoint import Card, Checkpoint
-from disasymnet.errors import CheckpointError, PairingError, PictureError
+from disasymnet.errors import CheckpointError, DatasetError, PairingError, PictureError
 from disasymnet.images.read import Facts, Picture, read_picture
 from disasymnet.methods import build
 from disasymnet.methods.base import Method, PairOutput
@@ -192,7 +192,7 @@ def test_folder_pairs_by_tags_and_lists_orphans(model, first, tmp_path):
 def test_folder_without_a_pair_is_an_error(model, tmp_path):
     with pytest.raises(PairingError, match="no two files here make a pair"):
         predict_folder(model, tmp_path)
-    with pytest.raises(PairingError, match="no such folder"):
+    with pytest.raises(DatasetError, match="no such folder"):
         pairs_in(tmp_path / "none")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -139,7 +139,7 @@ def train(
     recipe: RecipeName, data: CacheFolder, out: RunFolder, changes: Changes = None, resume: Resume = False,
     init: Annotated[Path | None, typer.Option(help="Start from the weights of this run.")] = None,
     threads: Threads = None,
-    device: Annotated[str, typer.Option(help="auto | cpu | cuda")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
 ) -> None:  # fmt: skip
     """Train a model. With `--set data.folds=5` all folds, one after the other, each pair tested once.
 

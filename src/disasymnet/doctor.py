@@ -32,7 +32,7 @@ def examine() -> tuple[list[str], bool]:
     """Lines for the person, and whether prediction can work here."""
     lines = [
         f"disasymnet {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}",
-        f"{os.cpu_count()} cores, {_gib(_memory())} GiB memory, {_gib(shutil.disk_usage(Path.cwd()).free)} GiB disk free",
+        f"{os.cpu_count()} cores, {_gib(_memory())} GiB memory, {_gib(_free_disk())} GiB disk free",
     ]
     missing = [name for name in BASE if _version(name) is None]
     lines += [_library(name, "pip install disasymnet") for name in BASE]
@@ -63,6 +63,10 @@ def _library(name: str, remedy: str) -> str:
 
 def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _free_disk() -> int:
+    return shutil.disk_usage(Path.cwd()).free
 
 
 def _gib(size: int) -> int:

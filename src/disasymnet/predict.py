@@ -17,12 +17,13 @@ from torch import Tensor
 from disasymnet import checkpoint
 from disasymnet.checkpoint import Card, Checkpoint
 from disasymnet.data.pairing import pair_up
-from disasymnet.errors import PairingError, PictureError
+from disasymnet.datasets.folder import scan
+from disasymnet.errors import PairingError
 from disasymnet.images.geometry import Geometry
 from disasymnet.images.preprocess import Prepared, preprocess
 from disasymnet.images.read import Facts, Picture, read_picture
 from disasymnet.methods.base import PairOutput
-from disasymnet.records import Mammogram, Pair, Rejected, Sides
+from disasymnet.records import Pair, Rejected, Sides
 from disasymnet.terms import Laterality, View
 
 Floats = npt.NDArray[np.float32]
@@ -277,23 +278,9 @@ def pairs_in(folder: Path) -> tuple[list[Pair], list[Rejected]]:
 
     Names of files decide nothing: a picture that does not state its side, view and patient is left out.
     """
-    if not folder.is_dir():
-        raise PairingError("there is no such folder", where=folder)
-    pictures: list[Mammogram] = []
-    rejected: list[Rejected] = []
-    for path in sorted(each for each in folder.rglob("*") if each.is_file() and not _hidden(each, folder)):
-        try:
-            facts = read_picture(path).facts
-        except PictureError as error:
-            rejected.append(Rejected(path, error.code, error.what, error.hint or ""))
-            continue
-        pictures.append(Mammogram(path, facts.patient, facts.exam, facts.laterality, facts.view))
-    pairs, left_over = pair_up(pictures)
-    return pairs, rejected + left_over
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+    found = scan(folder)
+    pairs, left_over = pair_up(found.pictures)
+    return pairs, [*found.rejected, *left_over]
 
 
 def predict_folder(model: Model, folder: Path) -> tuple[Iterator[tuple[Pair, Prediction]], list[Rejected]]:

@@ -47,7 +47,7 @@ def test_lesion_keeps_to_its_preset_and_mask(seed: int, preset: str, pixel_mm: f
     lesion = draw_lesion(np.random.default_rng(seed), preset, 100.0)  # type: ignore[arg-type]
     if preset == "easy":
         assert 0.40 <= lesion.contrast <= 0.60
-        low, high = (12, 20) if lesion.kind is FindingKind.CALCIFICATION else (20, 40)
+        low, high = (18, 30) if lesion.kind is FindingKind.CALCIFICATION else (20, 40)
         assert low <= lesion.diameter_mm <= high
     else:
         assert 5 <= lesion.diameter_mm <= 30

@@ -82,7 +82,7 @@ def draw_lesion(rng: np.random.Generator, preset: Preset, reach_mm: float) -> Le
     kind, form, _ = table[int(rng.choice(len(table), p=[share for _, _, share in table]))]
     if preset == "easy":
         # To be seen on 64 x 32 cells of 3 to 4 mm: at least four cells wide, and brighter than any gland.
-        diameter = rng.uniform(12, 20) if kind is FindingKind.CALCIFICATION else rng.uniform(20, 40)
+        diameter = rng.uniform(18, 30) if kind is FindingKind.CALCIFICATION else rng.uniform(20, 40)
         contrast = rng.uniform(0.40, 0.60)
     else:
         # Median 12 mm: masses that screening finds.
@@ -168,7 +168,8 @@ def _cluster(rng: np.random.Generator, lesion: Lesion, x: Array, y: Array) -> Ar
     radius = lesion.diameter_mm / 2
     pixel = float(x[0, 1] - x[0, 0])
     total = np.zeros(np.broadcast_shapes(x.shape, y.shape), dtype=np.float32)
-    for _ in range(int(rng.integers(30, 60))):
+    # As many grains an area in a wide group as in one of 12 mm.
+    for _ in range(int(rng.integers(30, 60) * max(1.0, (lesion.diameter_mm / 12) ** 2))):
         px, py = rng.normal(0, 0.45 * radius, 2)
         sigma = max(rng.uniform(0.15, 0.40), 0.45 * pixel)
         total += rng.lognormal(0, 0.4) * np.exp(-0.5 * ((x - px) ** 2 + (y - py) ** 2) / sigma**2)
