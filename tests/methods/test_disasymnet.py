@@ -81,7 +81,8 @@ def test_refine_leaves_the_running_statistics_alone(batch: PairBatch, mode: str,
 
 
 def test_the_terms_of_the_first_objective(batch: PairBatch) -> None:
-    losses = next(_method().objectives(batch))
+    """The paper's lambda 1 to 4."""
+    losses = next(_method(preset="paper").objectives(batch))
     assert {name: weight for name, (weight, _) in losses.items()} == {"diag": 1.0, "rec": 0.1, "disc": 1.0, "syn": 0.5}
 
 
