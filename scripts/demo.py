@@ -1,6 +1,6 @@
 """The whole path on phantoms: exams, preparation, training, evaluation, prediction, report.
 
-    python scripts/demo.py --out out/demo [--seed 0] [--epochs N]
+    python scripts/demo.py --out out/demo [--seed 0] [--epochs N] [--threads N]
 
 Each step prints the command it runs, so that it can be repeated by hand. A step that is done is not done again.
 """
@@ -35,10 +35,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, help="default: the preset's")
+    parser.add_argument("--threads", type=int, help="torch threads; default: all cores")
     options = parser.parse_args()
     out: Path = options.out
     exams, cache, trained = out / "exams", out / "cache", out / "run"
     changes = ["--set", f"train.seed={options.seed}"]
+    if options.threads:
+        changes += ["--threads", str(options.threads)]
     if options.epochs:
         changes += ["--set", f"train.epochs={options.epochs}"]
     if (trained / "recipe.json").is_file():
