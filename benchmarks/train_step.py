@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from disasymnet.data.batch import Labels, PairBatch
 from disasymnet.methods import build
@@ -33,8 +34,6 @@ from disasymnet.methods.losses import classification_loss, of_pairs, reconstruct
 from disasymnet.networks.encoder import Features, GreyStatistics
 from disasymnet.networks.heads import class_activation_map
 from disasymnet.recipe import Recipe
-
-GMAC_PER_PAIR_256x128 = 46.2  # forward, psi_d, refine; backward counted twice the forward; no second forward for fakes
 
 
 def make_batch(pairs: int, height: int, width: int) -> PairBatch:
@@ -201,10 +200,13 @@ def compare(height: int, width: int, pairs: int, repeats: int, device: torch.dev
         for name, step in steps.items():
             taken[name].append(seconds(step))
     median = {name: statistics.median(times) for name, times in taken.items()}
-    work = GMAC_PER_PAIR_256x128 * 1e9 * pairs * height * width / (256 * 128)
+    with FlopCounterMode(display=False) as counter:
+        steps["ours fp32"]()
+    work = counter.get_total_flops() / 2
     return {
         "size": [height, width],
         "pairs": pairs,
+        "gmac": round(work / 1e9, 1),
         "repeats": repeats,
         "times_faster": {name: round(median["plain"] / value, 2) for name, value in median.items()},
         "largest_loss_difference": {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -161,3 +162,18 @@ def test_an_error_while_writing_leaves_the_old_folder(tmp_path: Path) -> None:
         (new / "no folder" / "file").write_text("half")
     assert (folder / "file").read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+def test_a_checkpoint_outlives_new_settings(tmp_path: Path) -> None:
+    """A recipe written before a setting existed still is the recipe that the card names."""
+    recipe = Recipe.load("phantom", ["model.decoder.on=false"])
+    folder = tmp_path / "last"
+    checkpoint.save(folder, build(recipe), recipe, Card(recipe.method, recipe.digest, "c", "phantom"))
+    values = json.loads((folder / "recipe.json").read_text())
+    del values["model"]["heads"]["region"]
+    older = json.dumps(values, indent=1) + "\n"
+    (folder / "recipe.json").write_text(older)
+    card = json.loads((folder / "card.json").read_text())
+    card["recipe"] = hashlib.sha256(older.encode()).hexdigest()[:12]
+    (folder / "card.json").write_text(json.dumps(card))
+    assert checkpoint.load(folder).recipe.model.heads.region == "image"

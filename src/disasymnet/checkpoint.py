@@ -24,7 +24,7 @@ from disasymnet import __version__
 from disasymnet.errors import CheckpointError
 from disasymnet.methods import METHODS, build
 from disasymnet.methods.base import Method
-from disasymnet.recipe import Recipe
+from disasymnet.recipe import Recipe, digest_of
 
 SCHEMA = 1
 WEIGHTS, RECIPE, CARD = "weights.safetensors", "recipe.json", "card.json"
@@ -119,7 +119,8 @@ def read(folder: Path) -> Stored:
     folder = find(Path(folder))
     try:
         card = TypeAdapter(Card).validate_json((folder / CARD).read_bytes())
-        recipe = Recipe.parse((folder / RECIPE).read_text(encoding="utf-8"), where=folder / RECIPE)
+        text = (folder / RECIPE).read_text(encoding="utf-8")
+        recipe = Recipe.parse(text, where=folder / RECIPE)
     except FileNotFoundError as error:
         raise CheckpointError(f"{Path(error.filename).name} is missing", where=folder) from None
     except (ValidationError, UnicodeDecodeError) as error:
@@ -127,7 +128,7 @@ def read(folder: Path) -> Stored:
         raise CheckpointError(f"{CARD} is not a card of this version: {first}", where=folder) from None
     if card.schema != SCHEMA:
         raise CheckpointError(f"written by another version (schema {card.schema}, here {SCHEMA})", where=folder)
-    if recipe.digest != card.recipe:
+    if digest_of(text) != card.recipe:
         raise CheckpointError("recipe.json is not the recipe that the card names", where=folder)
     if sha256(folder / WEIGHTS) != card.weights:
         raise CheckpointError(
