@@ -183,7 +183,7 @@ def main() -> None:
     truth = judges["all"].truth.max(1)
     outline = outline_auc(masks, scale, truth, judges["all"].women)
     result: dict[str, Any] = {
-        "command": "python benchmarks/mini_mias.py " + " ".join(sys.argv[1:]),
+        "command": "python benchmarks/mini_mias.py " + " ".join(word.split("/")[-1] for word in sys.argv[1:]),
         "commit": commit(),
         "machine": machine(),
         "n_pairs": len(cache.pairs),
