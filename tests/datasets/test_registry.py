@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from disasymnet.data.survey import survey
 from disasymnet.datasets import DATASETS, find
 from disasymnet.errors import DatasetError
 
@@ -24,3 +27,10 @@ def test_unknown_names_get_the_nearest() -> None:
         find("minimias")
     with pytest.raises(DatasetError, match="There are"):
         find("xyz")
+
+
+def test_what_a_data_set_warns_of_is_told(tmp_path: Path) -> None:
+    """BI-RADS 0 counts as abnormal, with a warning that reaches the person."""
+    Image.fromarray(np.tile(np.arange(64, dtype=np.uint8) * 3, (64, 1))).save(tmp_path / "r.png")
+    (tmp_path / "table.csv").write_text("patient_id,image_path,laterality,view,birads\nW1,r.png,R,CC,0\n")
+    assert "warning: " in survey(tmp_path / "table.csv", "table")

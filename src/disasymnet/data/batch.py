@@ -6,7 +6,6 @@ both, and no second copy of the code for the other side.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -93,6 +92,3 @@ def swap_sides(stack: Tensor) -> Tensor:
     """(2B, ...) right first -> (2B, ...) left first."""
     right, left = stack.chunk(2)
     return torch.cat([left, right])
-
-
-Augmentation = Callable[[PairBatch], PairBatch]

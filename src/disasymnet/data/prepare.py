@@ -64,6 +64,8 @@ def prepare(scan: Scan, settings: ImageSettings, out: Path, options: PrepareOpti
     tasks, rejected = _tasks(scan, settings, out, names)
     if not tasks:
         raise DatasetError("no pair of pictures was found", hint=_commonest(rejected))
+    for warning in scan.warnings:
+        say(f"warning: {warning}")
     _check_disk(out, tasks, say)
     workers = options.workers or default_workers(len(tasks), options.memory_limit)
     say(f"preparing {_count(tasks)} with {workers} worker{'s' if workers > 1 else ''}")

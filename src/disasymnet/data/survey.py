@@ -25,6 +25,7 @@ def survey(folder: Path, dataset: str | None) -> str:
     lines = [
         f"{len(found.pictures)} pictures of {len(patients)} patients, {len(pairs)} pairs, {len(rejected)} left out",
         *_pairs(pairs),
+        *(f"warning: {warning}" for warning in found.warnings),
         *_rejected(rejected, folder),
     ]
     return "\n".join(lines)
