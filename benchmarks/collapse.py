@@ -145,10 +145,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", type=int, help="train this row alone, so that several machines or cores share them")
     options = parser.parse_args()
     cache = Cache.open(options.data)
     table, runs = {}, {}
     for number, (name, (preset, changes)) in enumerate(ROWS.items()):
+        if options.only not in (None, number):
+            continue
         run = options.out / f"row-{number:02d}"
         recipe = Recipe.load(preset, [*SIZE, *changes, f"train.seed={options.seed}"])
         say(f"{name}: {' '.join([preset, *changes])}")
@@ -157,6 +160,8 @@ def main() -> None:
         except Exception as error:  # a row that cannot be trained is a result of this table
             table[name] = {"preset": preset, "changes": changes, "stopped": str(error)}
             continue
+        if options.only is not None:
+            return
         results = evaluate(run, options.data, "test", None, say)
         table[name] = {"preset": preset, "changes": changes} | signatures(results, run)
         runs[name] = run

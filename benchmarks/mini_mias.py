@@ -3,7 +3,8 @@
     python benchmarks/mini_mias.py --data MIAS --bar TRUNK [TRUNK ...] --rows NAME=RUN[,RUN ...] [...]
 
 TRUNKs come from `pretrain`, RUNs are trainings of k folds (one a seed, started from the TRUNK in the same place). Every
-pair is judged by the fold that tests it. For each row: abnormal AUC, side accuracy in pairs with one abnormal side,
+pair is judged by the fold that tests it; what a run answers is kept in RUN/answers.npz, so that the runs themselves may
+be deleted. For each row: abnormal AUC, side accuracy in pairs with one abnormal side,
 share of circles that hold the map's maximum, asymmetric AUC beside that of the breasts' outlines alone; singles (mean
 over seeds) and the ensemble of seeds (mean logits, mean maps), each minus the bar with a paired interval over women.
 Also without CALC, and by density. Writes results/mini-mias.json.
@@ -57,35 +58,63 @@ def of_detector(trunk: Path, cache: Cache, pooling: str) -> Answers:
 
 
 def of_run(run: Path, cache: Cache) -> Answers:
-    n, shape = len(cache.pairs), (cache.image.height, cache.image.width)
+    """The run's answers, from RUN/answers.npz where they were kept before."""
+    kept = run / "answers.npz"
+    if not kept.is_file():
+        np.savez_compressed(kept, cache=cache.digest, **answers_of(run, cache))
+    with np.load(kept, allow_pickle=False) as found:
+        if str(found["cache"]) != cache.digest:
+            raise SystemExit(f"{kept} was made of another cache")
+        answers = {name: found[name] for name in found.files}
+    stride = cache.image.height // answers["cam"].shape[2]
+    # Drawn from the cells, as the method does: a float32 logit map is all that the pictures hold.
+    cells = torch.from_numpy(answers["cam"]).logit().flatten(0, 1)[:, None]
+    size = (len(cache.pairs), 2, cache.image.height, cache.image.width)
+    maps = {"cam": enlarge(cells, stride).sigmoid().view(size).numpy()}
+    if "difference" in answers:
+        maps["difference"] = answers["difference"]  # (n, 2, 2) row and column of the largest change
+    return Answers(answers["side"], answers["pair"], maps)
+
+
+def answers_of(run: Path, cache: Cache) -> dict[str, NDArray[Any]]:
+    """Logits, the CAM at its cells, and where the largest change inside the breast lies."""
+    n = len(cache.pairs)
     place = {pair.id: index for index, pair in enumerate(cache.pairs)}
-    side, pair_score = np.full((n, 2), np.nan), np.full(n, np.nan)
-    maps = {name: np.zeros((n, 2, *shape), dtype=np.float32) for name in ("cam", "difference")}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found: dict[str, NDArray[Any]] = {"side": np.full((n, 2), np.nan), "pair": np.full(n, np.nan)}
     for fold in sorted(run.glob("fold-*")):
         one = checkpoint.load(fold / "last")
-        one.method.eval()
-        ids = cache.split("test", one.recipe.data.folds, one.recipe.data.fold)
+        one.method.eval().to(device)
+        stride, folds = one.recipe.model.encoder.stride, one.recipe.data
+        ids = cache.split("test", folds.folds, folds.fold)
         for first in range(0, len(ids), 8):
-            batch = collate(cache, [cache.pair(name) for name in ids[first : first + 8]])
+            batch = collate(cache, [cache.pair(name) for name in ids[first : first + 8]]).to(device)
             rows = [place[name] for name in batch.ids]
             with torch.inference_mode():
                 out = one.method(batch.image, batch.breast)
-            side[rows] = out.side_logit.view(2, -1).T.numpy()
-            pair_score[rows] = out.asymmetry_logit.numpy()
-            maps["cam"][rows] = out.cam.view(2, -1, *shape).transpose(0, 1).numpy()
+            of_sides = {"side": out.side_logit, "cam": out.cam[:, 0, ::stride, ::stride]}
             if out.normal is not None:
-                change = (batch.image - out.normal).abs()
-                maps["difference"][rows] = change.view(2, -1, *shape).transpose(0, 1).numpy()
-    if np.isnan(side).any():
-        raise SystemExit(f"{run}: {int(np.isnan(side).any(1).sum())} pairs are tested by no fold")
-    return Answers(side, pair_score, {name: stack for name, stack in maps.items() if stack.any()})
+                change = ((batch.image - out.normal).abs() * batch.breast).flatten(1).argmax(1)
+                of_sides["difference"] = torch.stack([change // cache.image.width, change % cache.image.width], 1)
+            for name, values in of_sides.items():
+                stack = values.float().view(2, len(rows), *values.shape[1:]).transpose(0, 1).cpu().numpy()
+                found.setdefault(name, np.zeros((n, *stack.shape[1:]), np.float32))[rows] = stack
+            found["pair"][rows] = out.asymmetry_logit.cpu().numpy()
+    if np.isnan(found["side"]).any():
+        raise SystemExit(f"{run}: {int(np.isnan(found['side']).any(1).sum())} pairs are tested by no fold")
+    return found
 
 
 def together(answers: list[Answers]) -> Answers:
     return Answers(
         np.mean([one.side for one in answers], axis=0),
         np.mean([one.pair for one in answers], axis=0),
-        {name: np.mean([one.maps[name] for one in answers], axis=0) for name in answers[0].maps},
+        # Places of maxima have no mean; only whole maps do.
+        {
+            name: np.mean([one.maps[name] for one in answers], 0)
+            for name, maps in answers[0].maps.items()
+            if maps.ndim == 4
+        },
     )
 
 
@@ -106,8 +135,11 @@ class Judge:
             arrays = self.cache.arrays(self.cache.pairs[index].id)
             for side in (0, 1):
                 if arrays.lesion[side].any():
-                    heat = answers.maps[name][index, side]
-                    found.append(pointing(heat, arrays.lesion[side].astype(bool), arrays.breast[side].astype(bool)))
+                    heat, lesion = answers.maps[name][index, side], arrays.lesion[side].astype(bool)
+                    if heat.ndim == 1:  # only the maximum's place is known
+                        found.append(float(lesion[tuple(heat.astype(int))]))
+                    else:
+                        found.append(pointing(heat, lesion, arrays.breast[side].astype(bool)))
                     women.append(woman)
         return np.array(found), women
 
