@@ -60,13 +60,13 @@ def recipe(height: int, width: int, layers: int = 12) -> Recipe:
 
 
 def augment_together(batch: PairBatch) -> Tensor:
-    theta = torch.tensor([[1.05, 0, 0], [0, 1.05, 0]]).expand(len(batch.image), 2, 3)
+    theta = torch.tensor([[1.05, 0, 0], [0, 1.05, 0]], device=batch.image.device).expand(len(batch.image), 2, 3)
     grid = F.affine_grid(theta, list(batch.image.shape), align_corners=False)
     return F.grid_sample(batch.image, grid, align_corners=False)
 
 
 def augment_one_by_one(batch: PairBatch) -> Tensor:
-    theta = torch.tensor([[[1.05, 0, 0], [0, 1.05, 0]]])
+    theta = torch.tensor([[[1.05, 0, 0], [0, 1.05, 0]]], device=batch.image.device)
     return torch.cat([
         F.grid_sample(x[None], F.affine_grid(theta, [1, *x.shape], align_corners=False), align_corners=False)
         for x in batch.image
