@@ -136,8 +136,34 @@ class AdversarySettings(Section):
     """`frozen`: batch statistics, running statistics untouched."""
 
 
+class LateFusionSettings(Section):
+    """Late fusion: the classifiers on both sides' features."""
+
+    head: Literal["linear", "mlp"] = "linear"
+    """A linear head on a concatenation cannot compare the sides; `mlp` (2048, 512) can."""
+
+
+class CvtSettings(Section):
+    """Cross-view transformer: attention from each side to the other in front of the last stage."""
+
+    form: Literal["pixel", "token"] = "pixel"
+    """What attends to what: cells to cells, or cells to a few visual tokens of the other side."""
+    heads: Count = 12
+    pool: Count = 4
+    """`pixel`: both sides max-pooled by this factor for the attention; 1: every cell, at 16 times the squared cost."""
+    tokens: Count = 16
+
+
+class HamSettings(Section):
+    """Hierarchical attention mining: weights of its losses beside that of the abnormal head (`losses.diag`)."""
+
+    anomaly: Weight = 0.01
+    bound: Weight = 0.001
+    union: Weight = 0.001
+
+
 class ModelSettings(Section):
-    """DisAsymNet and, by its switches, the rows of its ablation table."""
+    """DisAsymNet and, by its switches, the rows of its ablation table; the comparison methods share what they use."""
 
     encoder: EncoderSettings = EncoderSettings()
     transformer: TransformerSettings = TransformerSettings()
@@ -146,6 +172,9 @@ class ModelSettings(Section):
     decoder: DecoderSettings = DecoderSettings()
     losses: LossSettings = LossSettings()
     adversary: AdversarySettings = AdversarySettings()
+    late_fusion: LateFusionSettings = LateFusionSettings()
+    cvt: CvtSettings = CvtSettings()
+    ham: HamSettings = HamSettings()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -198,6 +198,7 @@ def summary(results: dict[str, Any]) -> str:
 
 KEY_FIGURES = (
     ("asymmetry AUC", ("asymmetry", "auc")),
+    ("  derived, of max(p_r, p_l)", ("asymmetry", "auc_of_larger_side")),
     ("asymmetry AUC of outlines alone", ("asymmetry", "outline_auc")),
     ("abnormality AUC", ("abnormality", "auc")),
     ("side accuracy", ("side_accuracy",)),
@@ -210,9 +211,9 @@ KEY_FIGURES = (
 
 
 def show(metric: dict[str, Any]) -> str:
-    """`0.912 (0.88 to 0.94), n = 300`, or a dash with the reason."""
+    """`0.912 (0.88 to 0.94), n = 300`, or NA with the reason."""
     if metric["value"] is None:
-        return "- (" + str(metric.get("note", "not measured")) + ")"
+        return "NA (" + str(metric.get("note", "not measured")) + ")"
     ci = metric["ci"]
     between = "" if ci is None else f" ({ci[0]:.3f} to {ci[1]:.3f})"
     return f"{metric['value']:.3f}{between}, n = {metric['n']}"
@@ -221,6 +222,7 @@ def show(metric: dict[str, Any]) -> str:
 RULES = {
     "abnormal": "a side with any finding, benign or malignant; not cancer",
     "asymmetric": "a pair with at least one abnormal side",
+    "auc_of_larger_side, p_derived": "derived: the asymmetry score is max(p_r, p_l), not the answer of a head",
     "ci": "95 %, percentiles of 1000 bootstrap resamples of whole patients; ci_unit: of single units",
     "maps": "inside the breast; x_ab and |x - x_n| smoothed by a Gaussian of 1/128 of the height",
     "pointing": "share of sides with a marked lesion whose map is largest in it; ties by their share",
