@@ -188,7 +188,10 @@ def _results(found: Evaluation, parts: Sequence[Part], cache: Cache, split: str,
 def summary(results: dict[str, Any]) -> str:
     """The key figures as a few lines of text."""
     lines = [f"{results['dataset']}, {results['split']}: {results['n_pairs']} pairs"]
-    for name, path in KEY_FIGURES:
+    figures = list(KEY_FIGURES)
+    if results["asymmetry"]["auc"]["value"] is None:
+        figures.insert(1, DERIVED)
+    for name, path in figures:
         metric = results
         for key in path:
             metric = metric[key]
@@ -196,9 +199,9 @@ def summary(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+DERIVED = ("  derived, of max(p_r, p_l)", ("asymmetry", "auc_of_larger_side"))
 KEY_FIGURES = (
     ("asymmetry AUC", ("asymmetry", "auc")),
-    ("  derived, of max(p_r, p_l)", ("asymmetry", "auc_of_larger_side")),
     ("asymmetry AUC of outlines alone", ("asymmetry", "outline_auc")),
     ("abnormality AUC", ("abnormality", "auc")),
     ("side accuracy", ("side_accuracy",)),
