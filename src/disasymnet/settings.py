@@ -210,6 +210,8 @@ class SynthesisSettings(Section):
     edge. At 0.25 the edge is a step of 0.0095 grey, more than from pixel to pixel of tissue (0.0080, mini-MIAS)."""
     harmonise: Literal["none", "shift"] = "shift"
     resize: tuple[Positive, Positive] = (0.8, 1.25)
+    sources: tuple[str, ...] = ()
+    """Data sets that tumours may come from; none named: any but the one trained on."""
     same_source: bool = False
     """Allow tumours of the training set itself. Breaks the weak-supervision rule and is written into the report."""
 
@@ -256,8 +258,19 @@ class DataSettings(Section):
     folds: Annotated[int, Field(ge=0)] = 0
     """0: the cache's own train / val / test split; k: k folds by patient, each pair tested once."""
     fold: Annotated[int, Field(ge=0)] = 0
+    shares: tuple[Share, Share, Share] | None = None
+    """Without folds: patients for train, val and test, drawn anew; a data set's own split is then not used. None: the
+    cache's own split."""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training patients that is used (Figure 2)."""
+    partners: Literal["own", "strangers"] = "own"
+    """`strangers`: a negative control. Each right breast beside the left one of another woman of the same split."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.shares is not None and abs(sum(self.shares) - 1) > 1e-9:
+            raise ValueError(f"data.shares: {sum(self.shares):g} in all, and not 1")
+        return self
 
 
 class PretrainSettings(Section):

@@ -12,6 +12,7 @@ from disasymnet import checkpoint
 from disasymnet.checkpoint import Checkpoint
 from disasymnet.data.cache import Cache
 from disasymnet.data.files import replace_file
+from disasymnet.data.partners import NOTE
 from disasymnet.errors import CacheError, CheckpointError
 from disasymnet.evaluate import provenance, scores
 from disasymnet.evaluate.forward import Kept, Seen, all_sides, cam_cut, look_at
@@ -114,10 +115,13 @@ def _ids(one: Checkpoint, cache: Cache, split: str, warnings: list[str]) -> list
             f"the cache has scale {made.scale} ({made.pixel_mm:.3g} mm), the model {wanted.scale} "
             f"({wanted.pixel_mm:.3g} mm)"
         )
+    data = one.recipe.data
+    if data.partners == "strangers" and NOTE not in warnings:
+        warnings.append(NOTE)
     if one.card.cache == cache.digest:
         if split == "all":
             raise CacheError("the model has learned from this cache", hint="Take --split test.")
-        return cache.split(split, one.recipe.data.folds, one.recipe.data.fold)
+        return cache.redrawn(data.shares).split(split, data.folds, data.fold)
     if one.card.dataset == cache.dataset and cache.dataset != "phantom":
         warnings.append(
             f"the model was trained on another cache of {cache.dataset}: its training pairs may be among these"
@@ -144,7 +148,9 @@ def _look(parts: Sequence[Part], cache: Cache, split: str, kept: dict[str, Kept]
     if len(parts) > 1:
         cuts = scores.chosen_on_other_folds(all_sides(seen))
     elif split in ("test", "train") and not first.checkpoint.recipe.data.folds:
-        validation = [] if first.checkpoint.card.cache != cache.digest else cache.split("val")
+        shares = first.checkpoint.recipe.data.shares
+        same = first.checkpoint.card.cache == cache.digest
+        validation = cache.redrawn(shares).split("val") if same else []
         cuts = scores.chosen_on_validation(all_sides(look_at(first.checkpoint, cache, validation)))
     else:
         cuts = scores.chosen_on_validation([])

@@ -99,6 +99,7 @@ def look_at(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method = checkpoint.method.eval().to(device)
     loader = Loader(cache, list(ids), checkpoint.recipe, training=False)
+    cache = loader.cache
     cut = cam_cut(checkpoint.recipe.model.cam)
     seen: list[Seen] = []
     for batch in track(loader.batches(0), "evaluating (batches)", len(loader)):
