@@ -98,12 +98,9 @@ def presets(folder: str = PRESETS) -> dict[str, str]:
     `folder`: PRESETS are whole recipes (of a data set, or of no one in particular), METHODS and ABLATIONS are made to
     be joined to one of them by `+`. Alone they are changes of `recommended`.
     """
-    entries = sorted((_package() / folder).iterdir(), key=lambda entry: entry.name)
-    return {
-        entry.name.removesuffix(".toml"): entry.read_text().splitlines()[0].lstrip("# ")
-        for entry in entries
-        if entry.name.endswith(".toml")
-    }
+    entries = [entry for entry in (_package() / folder).iterdir() if entry.name.endswith(".toml")]
+    found = {entry.name.removesuffix(".toml"): entry for entry in entries}
+    return {name: found[name].read_text().splitlines()[0].lstrip("# ") for name in sorted(found)}
 
 
 def describe() -> str:
