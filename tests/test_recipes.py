@@ -12,13 +12,9 @@ from typer.testing import CliRunner
 from disasymnet.cli import app
 from disasymnet.data.cache import Cache
 from disasymnet.data.loader import Loader
-from disasymnet.data.prepare import PrepareOptions, prepare
-from disasymnet.datasets import find
 from disasymnet.errors import RecipeError
 from disasymnet.methods import build
-from disasymnet.phantom import PhantomSettings, make_exams
 from disasymnet.recipe import ABLATIONS, METHODS, Recipe, presets
-from disasymnet.settings import ImageSettings
 from disasymnet.training.device import take_place
 from disasymnet.training.steps import Stepper, step_rate
 
@@ -38,20 +34,6 @@ SMALL = (
 )
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    folder = tmp_path_factory.mktemp("phantoms")
-    settings = PhantomSettings(exams=16, rows=128, val=2, test=4, symmetric=0.5, tumours=12)
-    make_exams(folder / "exams", settings, workers=1, say=_quiet)
-    options = PrepareOptions("phantom", True, workers=1, tumours=folder / "exams" / "tumours")
-    scan = find("phantom").scan(folder / "exams")
-    return prepare(scan, ImageSettings(height=64, width=32), folder / "cache", options, _quiet)
-
-
-def _quiet(line: str) -> None:
-    assert line
-
-
 def _two_steps(recipe: Recipe, cache: Cache) -> dict[str, float]:
     """The losses of the second of two updates."""
     torch.manual_seed(0)
@@ -69,23 +51,25 @@ def _two_steps(recipe: Recipe, cache: Cache) -> dict[str, float]:
 
 @pytest.mark.parametrize("method", presets(METHODS))
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_every_method_takes_two_steps_with_every_data_sets_recipe(dataset: str, method: str, cache: Cache) -> None:
+def test_every_method_takes_two_steps_with_every_data_sets_recipe(
+    dataset: str, method: str, phantom_cache: Cache
+) -> None:
     recipe = Recipe.load(f"{dataset}+{method}", list(SMALL))
     alone = Recipe.load(dataset)
     assert (recipe.train.epochs, recipe.train.decay_at) == (alone.train.epochs, alone.train.decay_at)
     assert recipe.data == alone.data
     assert recipe.synthesis.on == (method == "disasymnet")
-    losses = _two_steps(recipe, cache)
+    losses = _two_steps(recipe, phantom_cache)
     assert all(value == value for value in losses.values())
     assert ("rec" in losses) == (method == "disasymnet")
 
 
 @pytest.mark.parametrize("ablation", presets(ABLATIONS))
-def test_every_ablation_takes_two_steps_and_is_another_recipe(ablation: str, cache: Cache) -> None:
+def test_every_ablation_takes_two_steps_and_is_another_recipe(ablation: str, phantom_cache: Cache) -> None:
     recipe = Recipe.load(f"phantom+{ablation}", list(SMALL))
     changed = [base for base in ("phantom", "paper") if Recipe.load(f"{base}+{ablation}") != Recipe.load(base)]
     assert changed
-    losses = _two_steps(recipe, cache)
+    losses = _two_steps(recipe, phantom_cache)
     assert ("rec" in losses) == (ablation != "asyc")
     assert ("refine" in losses) == (ablation not in ("asyc", "no-refine"))
     if ablation in ("asyc", "asyd", "asyc-asyd"):
