@@ -148,8 +148,10 @@ def test_names_are_joined_by_their_own_lines() -> None:
 
 def test_files_are_joined_too(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('extends = "phantom+ham"\n[train]\nepochs = 3\n')
-    (tmp_path / "a+b.toml").write_text('extends = "mine.toml"\n')
-    for source in (tmp_path / "mine.toml", tmp_path / "a+b.toml", f"{tmp_path / 'mine.toml'}+strangers"):
+    (tmp_path / "a+b.toml").write_text('extends = "mine.toml+resnet18+ham"\n')
+    (tmp_path / "c.toml").write_text('extends = "a+b.toml"\n')
+    names = ("mine.toml", "a+b.toml", "c.toml", "mine.toml+strangers")
+    for source in (str(tmp_path / name) for name in names):
         recipe = Recipe.load(source)
         assert (recipe.method, recipe.train.epochs, recipe.image.height) == ("ham", 3, 64)
     assert recipe.data.partners == "strangers"

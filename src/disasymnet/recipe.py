@@ -138,8 +138,15 @@ def _read(source: str, seen: tuple[str, ...]) -> dict[str, Any]:
     base = values.pop("extends", None)
     if base is None:
         return values
-    parent = str(Path(source).parent / base) if str(base).endswith(".toml") else str(base)
-    return _merge(_joined(parent, (*seen, source)), values)
+    return _merge(_joined(_beside(source, str(base)), (*seen, source)), values)
+
+
+def _beside(source: str, base: str) -> str:
+    """What `source` extends; files are named from its folder."""
+    folder = Path(source).parent
+    if (folder / base).is_file():
+        return str(folder / base)
+    return "+".join(str(folder / part) if part.endswith(".toml") else part for part in base.split("+"))
 
 
 def _own(source: str) -> dict[str, Any]:
