@@ -51,6 +51,8 @@ class Recipe(Section):
             raise ValueError(f"image: {self.image.height} x {self.image.width} is no multiple of the stride {stride}")
         if self.data.folds == 1 or (self.data.folds and self.data.fold >= self.data.folds):
             raise ValueError("data: folds is 0 or at least 2, and fold counts from 0 to folds - 1")
+        if self.data.inner and self.data.inner >= self.data.folds:
+            raise ValueError("data: inner counts from 1 to folds - 1")
         return self
 
     @classmethod

@@ -245,6 +245,9 @@ class TrainSettings(Section):
     """Largest gradient norm; 0 switches it off."""
     freeze: tuple[str, ...] = ()
     """Parts that stay as they are: `encoder.conv1`, `encoder.layer1`, ..."""
+    keep_statistics: tuple[str, ...] = ()
+    """Parts whose weights learn, but whose BatchNorm keeps the running statistics it has: for a pre-trained part and
+    few pictures, whose own statistics are worse."""
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True
     seed: int = 0
@@ -258,6 +261,8 @@ class DataSettings(Section):
     folds: Annotated[int, Field(ge=0)] = 0
     """0: the cache's own train / val / test split; k: k folds by patient, each pair tested once."""
     fold: Annotated[int, Field(ge=0)] = 0
+    inner: Annotated[int, Field(ge=0)] = 0
+    """With folds: the fold so many places further takes no part in training and is there to choose by; 0: none is."""
     shares: tuple[Share, Share, Share] | None = None
     """Without folds: patients for train, val and test, drawn anew; a data set's own split is then not used. None: the
     cache's own split."""

@@ -136,10 +136,9 @@ def test_splits_and_folds_part_the_pairs(tmp_path: Path) -> None:
         assert sorted(chain(*tested)) == sorted(pair.id for pair in cache.pairs)
         assert cache.split("val", folds, 1) == []
         assert set(cache.split("train", folds, 1)) == {pair.id for pair in cache.pairs} - set(tested[1])
-    assert cache.split("val", 5, 1, inner=True) == cache.split("test", 5, 2)
-    assert set(cache.split("train", 5, 1, inner=True)) == set(cache.split("train", 5, 1)) - set(
-        cache.split("test", 5, 2)
-    )
+    assert cache.split("val", 5, 1, inner=1) == cache.split("test", 5, 2)
+    assert cache.split("val", 5, 3, inner=4) == cache.split("test", 5, 2)
+    assert set(cache.split("train", 5, 1, inner=1)) == set(cache.split("train", 5, 1)) - set(cache.split("test", 5, 2))
 
 
 def test_a_share_takes_training_patients_only(tmp_path: Path) -> None:

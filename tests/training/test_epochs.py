@@ -187,9 +187,18 @@ def test_frozen_parts_stay_with_their_statistics(tmp_path: Path) -> None:
         assert torch.equal(tensor, before[name]) == name.startswith("trunk"), name
 
 
-def test_unknown_frozen_part_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="'trunc'"):
-        run_toy(tmp_path, toy_recipe(freeze=["trunc"]))
+def test_kept_statistics_stay_while_the_weights_learn(tmp_path: Path) -> None:
+    before = {name: tensor.clone() for name, tensor in Toy().state_dict().items()}
+    method, _ = run_toy(tmp_path, toy_recipe(keep_statistics=["trunk"], epochs=1))
+    kept = {"trunk.1.running_mean", "trunk.1.running_var", "trunk.1.num_batches_tracked"}
+    for name, tensor in method.state_dict().items():
+        assert torch.equal(tensor, before[name]) == (name in kept), name
+
+
+@pytest.mark.parametrize("setting", ["freeze", "keep_statistics"])
+def test_unknown_part_is_named(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(TrainingError, match=f"{setting}: no part is called 'trunc'"):
+        run_toy(tmp_path, toy_recipe(**{setting: ["trunc"]}))
 
 
 def test_clip_bounds_the_first_update(tmp_path: Path) -> None:

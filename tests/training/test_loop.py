@@ -173,3 +173,11 @@ def test_settings_of_the_grid_are_the_caches(cache: Cache, tmp_path: Path) -> No
     run = train(recipe, cache, tmp_path / "run", TrainOptions(threads=1, stop_after=1), lines.append)
     assert Recipe.parse((run / "recipe.json").read_text()).image == cache.image
     assert "image settings are the cache's: scale mm, 2 mm a pixel" in lines
+
+
+def test_an_inner_fold_is_there_to_choose_by(cache: Cache, tmp_path: Path) -> None:
+    recipe = tiny_recipe(data={"folds": 5, "fold": 3, "inner": 4}, train={"epochs": 1, "batch": 4, "rate": 1e-3})
+    run = train(recipe, cache, tmp_path / "run", ONE, print)
+    tested, chosen = cache.split("test", 5, 3), cache.split("test", 5, 2)
+    assert checkpoint.read(run).card.pictures == 2 * (24 - len(tested) - len(chosen))
+    assert events(run, "epoch")[0]["validation"].keys() == {"asymmetry_auc", "abnormality_auc", "side_accuracy"}

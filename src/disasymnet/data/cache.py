@@ -152,11 +152,12 @@ class Cache:
             self._kept[item_id] = arrays
         return arrays
 
-    def split(self, name: str, folds: int = 0, fold: int = 0, *, inner: bool = False, share: float = 1.0) -> list[str]:
+    def split(self, name: str, folds: int = 0, fold: int = 0, *, inner: int = 0, share: float = 1.0) -> list[str]:
         """Ids of the pairs of `train`, `val` or `test`, in the order of the manifest.
 
-        `folds = 0` is the holdout split. With folds, `test` is fold `fold`, `train` all others and `val` empty, unless
-        `inner`: then the next fold is `val` and not in `train`. `share` takes a share of the training patients.
+        `folds = 0` is the holdout split. With folds, `test` is fold `fold`, `train` all others and `val` empty; with
+        `inner` the fold so many places further is `val` and not in `train`. `share` takes a share of the training
+        patients.
         """
         if name not in ("train", "val", "test"):
             raise CacheError(f"there is no split {name!r}", where=self.path, hint="train, val and test are.")
@@ -193,15 +194,15 @@ class Cache:
         """Ids of the single pictures whose patient may teach."""
         if not folds:
             return [single.id for single in self.singles if single.split == "train"]
-        placed = self._in_folds(folds, fold, inner=False)
+        placed = self._in_folds(folds, fold, inner=0)
         return [single.id for single in self.singles if placed[single.id] == "train"]
 
-    def _in_folds(self, folds: int, fold: int, inner: bool) -> dict[str, str]:
-        if folds < 2 or not 0 <= fold < folds:
+    def _in_folds(self, folds: int, fold: int, inner: int) -> dict[str, str]:
+        if folds < 2 or not 0 <= fold < folds or not 0 <= inner < folds:
             raise CacheError(f"there is no fold {fold} of {folds}", where=self.path)
         members = [member_of(item) for item in _items(self.manifest)]
         numbers = self.splits.folds.get(folds) or fold_of(members, folds, self.splits.seed)
-        names = {fold: "test", (fold + 1) % folds: "val" if inner else "train"}
+        names = ({(fold + inner) % folds: "val"} if inner else {}) | {fold: "test"}
         return {item: names.get(number, "train") for item, number in numbers.items()}
 
 

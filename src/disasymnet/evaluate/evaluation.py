@@ -121,7 +121,7 @@ def _ids(one: Checkpoint, cache: Cache, split: str, warnings: list[str]) -> list
     if one.card.cache == cache.digest:
         if split == "all":
             raise CacheError("the model has learned from this cache", hint="Take --split test.")
-        return cache.redrawn(data.shares).split(split, data.folds, data.fold)
+        return cache.redrawn(data.shares).split(split, data.folds, data.fold, inner=data.inner)
     if one.card.dataset == cache.dataset and cache.dataset != "phantom":
         warnings.append(
             f"the model was trained on another cache of {cache.dataset}: its training pairs may be among these"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from disasymnet.data.cache import Cache, PairArrays
+from disasymnet.data.loader import one_ahead
 from disasymnet.data.manifest import Cached, CachedFinding, CachedPair
 from disasymnet.data.seeds import generator
 from disasymnet.networks.encoder import GreyStatistics
@@ -98,6 +99,8 @@ class Crops:
     seed: int
     length: int
     process: tuple[int, int] = (0, 1)
+    ahead: bool = False
+    """Make a batch while the one before is used: for training steps that leave the processor idle."""
     _open: dict[str, PairArrays] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,8 +111,8 @@ class Crops:
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[CropBatch]:
         """The crops of a block of steps from number `start` on."""
-        for number in range(start, self.length):
-            yield self.batch(epoch * self.length + number)
+        steps = range(epoch * self.length + start, (epoch + 1) * self.length)
+        yield from one_ahead(self.batch, steps) if self.ahead else map(self.batch, steps)
 
     def batch(self, step: int) -> CropBatch:
         """The crops of one step."""
@@ -117,7 +120,7 @@ class Crops:
         count = self.settings.hard_batch if hard else self.settings.batch
         rank, world = self.process
         made = [self._crop(step, index, hard) for index in range(rank, count, world)]
-        pixels = _sample(torch.stack([crop.source for crop in made]), torch.stack([crop.theta for crop in made]), made)
+        pixels = torch.cat([crop.sampled() for crop in made])
         breast = pixels[:, 1:] > 0.5
         image, statistics = _grey(pixels[:, :1], made)
         truth = torch.stack([torch.from_numpy(crop.truth)[None] for crop in made])
@@ -144,12 +147,21 @@ class Crops:
         fx, fy = random.choice([-1.0, 1.0], 2)
         x = cx + fx * (np.arange(0, w, self.stride) + 0.5 - w / 2) / zoom
         y = cy + fy * (np.arange(0, h, self.stride) + 0.5 - h / 2) / zoom
-        theta = [[fx * w / zoom / width, 0, 2 * cx / width - 1], [0, fy * h / zoom / height, 2 * cy / height - 1]]
-        source = np.stack([arrays.image[picture.side].astype(np.float32) / 65535, breast.astype(np.float32)])
+        # Only the pixels that the crop shows: the whole picture would be copied for each crop.
+        left, right = _reach(cx, w / zoom, width)
+        top, bottom = _reach(cy, h / zoom, height)
+        seen = (slice(top, bottom), slice(left, right))
+        theta = [
+            [fx * w / zoom / (right - left), 0, 2 * (cx - left) / (right - left) - 1],
+            [0, fy * h / zoom / (bottom - top), 2 * (cy - top) / (bottom - top) - 1],
+        ]
+        thin = (slice(None, None, THIN), slice(None, None, THIN))
+        window, statistics = (_grey_and_breast(arrays.image[picture.side], breast, part) for part in (seen, thin))
         gain, gamma = (float(np.exp(random.uniform(*np.log(span)))) for span in (GAIN, GAMMA))
         return _Crop(
             picture.id,
-            torch.from_numpy(source),
+            window,
+            statistics,
             torch.tensor(theta, dtype=torch.float32),
             cell_truth(picture.boxes, x, y, self.settings.inner, self.settings.outer),
             (gain, float(random.uniform(-OFFSET, OFFSET)), gamma),
@@ -166,13 +178,30 @@ class Crops:
 @dataclass(frozen=True)
 class _Crop:
     id: str
-    source: Tensor
-    """(2, H, W) grey and breast."""
+    window: Tensor
+    """(2, rows, columns) grey and breast of the part of the picture that the crop shows."""
+    thin: Tensor
+    """(2, H / THIN, W / THIN) grey and breast of the whole picture, for its statistics."""
     theta: Tensor
     truth: NDArray[np.float32]
     grey: tuple[float, float, float]
     """Gain, offset, gamma."""
     size: tuple[int, int]
+
+    def sampled(self) -> Tensor:
+        """(1, 2, h, w) the crop, bilinear; nothing beyond the picture's edges."""
+        grid = F.affine_grid(self.theta[None], [1, 2, *self.size], align_corners=False)
+        return F.grid_sample(self.window[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _grey_and_breast(image: NDArray[np.uint16], breast: NDArray[np.bool_], part: tuple[slice, slice]) -> Tensor:
+    """(2, rows, columns) float32: grey in [0, 1] and the mask."""
+    return torch.from_numpy(np.stack([image[part].astype(np.float32) / 65535, breast[part].astype(np.float32)]))
+
+
+def _reach(centre: float, length: float, total: int) -> tuple[int, int]:
+    """First pixel and the one behind the last that a crop of this length needs, with one more for interpolation."""
+    return max(0, int(centre - length / 2) - 2), min(total, int(centre + length / 2) + 3)
 
 
 def _centre(
@@ -194,19 +223,13 @@ def _centre(
     return column + 0.5, row + 0.5
 
 
-def _sample(sources: Tensor, thetas: Tensor, crops: Sequence[_Crop]) -> Tensor:
-    """(N, 2, h, w) the crops, bilinear; nothing beyond the pictures' edges."""
-    grid = F.affine_grid(thetas, [len(crops), 2, *crops[0].size], align_corners=False)
-    return F.grid_sample(sources, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-
-
 def _grey(image: Tensor, crops: Sequence[_Crop]) -> tuple[Tensor, GreyStatistics]:
     """Gamma, then gain about the whole picture's mean and offset; with the statistics that follow gamma.
 
     Gain and offset come behind the statistics on purpose: z-scores would undo them.
     """
     gain, offset, gamma = (torch.tensor(v)[:, None, None, None] for v in zip(*(c.grey for c in crops), strict=True))
-    thin = torch.stack([crop.source[:, ::THIN, ::THIN] for crop in crops])
+    thin = torch.stack([crop.thin for crop in crops])
     known = GreyStatistics.of(thin[:, :1] ** gamma, thin[:, 1:] > 0.5)
     changed = known.mean + gain * (image**gamma - known.mean) + offset * known.std
     return changed.clamp(0, 1), known

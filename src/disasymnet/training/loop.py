@@ -71,11 +71,11 @@ def prepare(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, s
     torch.manual_seed(settings.seed)
     method = build(recipe)
     started = start(method, recipe.model.encoder, options.init, say)
-    ids = cache.split("train", data.folds, data.fold, share=data.share)
+    ids = cache.split("train", data.folds, data.fold, inner=data.inner, share=data.share)
     batches = Loader(cache, ids, recipe, training=True, device=place.device, process=(place.rank, place.world))
     for note in batches.notes:
         say(note)
-    chooses = cache.split("val", data.folds, data.fold)
+    chooses = cache.split("val", data.folds, data.fold, inner=data.inner)
     watched = chooses or ids[:: max(1, len(ids) // WATCHED)][:WATCHED]
     if not chooses:
         say("no validation pairs: no checkpoint is chosen, the last one counts")

@@ -57,6 +57,7 @@ class Stepper:
     ) -> None:
         self.method, self.objectives, self.settings, self.place = method, objectives, settings, place
         self.frozen = _freeze(method, settings.freeze)
+        self.still = [*self.frozen, *_batch_norms(method, settings.keep_statistics)]
         self.trainable = {name: p for name, p in method.named_parameters() if p.requires_grad}
         if not self.trainable:
             raise TrainingError("train.freeze leaves nothing to train")
@@ -67,9 +68,9 @@ class Stepper:
         ]
 
     def train_mode(self) -> None:
-        """Train mode everywhere but in the frozen parts, whose BatchNorm keeps its running statistics."""
+        """Train mode everywhere but in frozen parts and in BatchNorm layers that keep their running statistics."""
         self.method.train()
-        for part in self.frozen:
+        for part in self.still:
             part.eval()
 
     def update(self, batches: Sequence[Batch], step: int, rate: float) -> Values:
@@ -132,11 +133,30 @@ def _freeze(method: nn.Module, prefixes: Sequence[str]) -> list[nn.Module]:
     """Switch the gradients of the named parts off; their modules."""
     parts: list[nn.Module] = []
     for prefix in prefixes:
-        names = [name for name, _ in method.named_parameters() if name == prefix or name.startswith(f"{prefix}.")]
+        names = [name for name, _ in method.named_parameters() if _belongs(name, prefix)]
         if not names:
-            children = ", ".join(name for name, _ in method.named_children())
-            raise TrainingError(f"train.freeze: no part is called {prefix!r}", hint=f"Parts: {children}, ...")
+            raise _no_part(method, "freeze", prefix)
         for name in names:
             method.get_parameter(name).requires_grad_(False)
         parts += [module for name, module in method.named_modules() if name == prefix]
     return parts
+
+
+def _batch_norms(method: nn.Module, prefixes: Sequence[str]) -> list[nn.Module]:
+    """The BatchNorm layers of the named parts."""
+    layers: list[nn.Module] = []
+    for prefix in prefixes:
+        inside = [module for name, module in method.named_modules() if _belongs(name, prefix)]
+        if not inside:
+            raise _no_part(method, "keep_statistics", prefix)
+        layers += [module for module in inside if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    return layers
+
+
+def _belongs(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def _no_part(method: nn.Module, setting: str, prefix: str) -> TrainingError:
+    children = ", ".join(name for name, _ in method.named_children())
+    return TrainingError(f"train.{setting}: no part is called {prefix!r}", hint=f"Parts: {children}, ...")
