@@ -37,7 +37,9 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. --set train.epochs=5. May be repeated."),
 ]
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A preset's name (see `recipe`) or a .toml file.")]
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="Presets (see `recipe`) or .toml files; NAME+NAME joins them.")
+]
 CacheFolder = Annotated[Path, typer.Option("--data", metavar="CACHE", help="Folder that `prepare` made.")]
 RunFolder = Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for weights, log and results.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where this run was cut off.")]
@@ -202,16 +204,18 @@ def report(
 
 @app.command()
 def recipe(
-    name: Annotated[str | None, typer.Argument(metavar="[RECIPE]", help="A preset or .toml file.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="A preset or .toml file; + joins them.")
+    ] = None,
     changes: Changes = None,
 ) -> None:
-    """List the presets, or print one with all its settings."""
-    from disasymnet.recipe import Recipe, presets
+    """List the presets, or print one with all its settings.
 
-    if name is None:
-        typer.echo("\n".join(f"{preset:14} {about}" for preset, about in presets().items()))
-    else:
-        typer.echo(Recipe.load(name, changes).to_json(), nl=False)
+    Example: disasymnet recipe inbreast+late-fusion
+    """
+    from disasymnet.recipe import Recipe, describe
+
+    typer.echo(describe() if name is None else Recipe.load(name, changes).to_json(), nl=name is None)
 
 
 @app.command()

@@ -121,5 +121,5 @@ def _self_test() -> tuple[bool, str]:
     pair, breast = torch.rand(2, 1, 64, 32), torch.ones(2, 1, 64, 32, dtype=torch.bool)
     with torch.no_grad():
         one, other = method(pair, breast), method(swap_sides(pair), breast)
-    passed = torch.equal(one.side_logit, swap_sides(other.side_logit))
+    passed = torch.equal(one.cam, swap_sides(other.cam))
     return passed, "ok    self-test: exchanging the sides exchanges the answers" if passed else "MEND  self-test failed"

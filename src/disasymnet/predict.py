@@ -36,8 +36,9 @@ GREY_SLACK = 0.02  # of the grey range
 class SidePrediction:
     """What is said of one breast. Arrays are on the source grid: rows and columns of the file."""
 
-    abnormality: float
-    """Score in [0, 1] of "any finding, benign or malignant"; not calibrated to a population."""
+    abnormality: float | None
+    """Score in [0, 1] of "any finding, benign or malignant"; not calibrated to a population. None for a method
+    without a side head."""
     pixels: Floats
     """The picture as it was read, [0, 1]."""
     breast: npt.NDArray[np.bool_]
@@ -74,12 +75,12 @@ class Prediction:
 
     def summary(self) -> str:
         """One line a score, then the warnings."""
-        asymmetry = "not given by this method" if self.asymmetry is None else f"{self.asymmetry:.3f}"
-        lines = [
-            f"asymmetry score    {asymmetry}",
-            f"right abnormality  {self.right.abnormality:.3f}",
-            f"left abnormality   {self.left.abnormality:.3f}",
-        ]
+        scores = (
+            ("asymmetry score", self.asymmetry),
+            ("right abnormality", self.right.abnormality),
+            ("left abnormality", self.left.abnormality),
+        )
+        lines = [f"{name:<19}{'NA, not given by this method' if p is None else f'{p:.3f}'}" for name, p in scores]
         return "\n".join([*lines, *(f"warning: {line}" for line in self.warnings)])
 
 
@@ -123,7 +124,7 @@ class Model:
         pictures = sources.map(lambda source: source.picture)
         prepared = preprocess(pictures, Sides(None, None), self.checkpoint.recipe.image)
         out = self._answer(prepared)
-        side = torch.sigmoid(out.side_logit).tolist()
+        side = (None, None) if out.side_logit is None else torch.sigmoid(out.side_logit).tolist()
         numbers = {Laterality.RIGHT: 0, Laterality.LEFT: 1}
         sides = {
             name: _side(sources[name], prepared[name], out, numbers[name], side[numbers[name]]) for name in Laterality
@@ -193,7 +194,7 @@ def _word(laterality: Laterality) -> str:
     return "right" if laterality is Laterality.RIGHT else "left"
 
 
-def _side(source: Source, prepared: Prepared, out: PairOutput, row: int, probability: float) -> SidePrediction:
+def _side(source: Source, prepared: Prepared, out: PairOutput, row: int, probability: float | None) -> SidePrediction:
     geometry = prepared.geometry
     pixels = source.picture.pixels
     breast = geometry.mask_back(prepared.breast)

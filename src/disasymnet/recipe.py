@@ -1,7 +1,9 @@
 """The one typed configuration of a training, as TOML.
 
-A recipe may start from another: `extends = "recommended"` (a preset's name or a path beside the file). Unknown keys
-are errors that name the nearest valid key. The settings themselves stand in `settings.py`.
+A recipe may start from another: `extends = "recommended"` (a preset's name or a path beside the file). Recipes are
+joined by `+`: `inbreast+late-fusion` is the recipe `inbreast`, and over it the lines that `late-fusion` itself holds,
+without what that one extends. Unknown keys are errors that name the nearest valid key. The settings themselves stand in
+`settings.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import hashlib
 import json
 import tomllib
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,11 +57,11 @@ class Recipe(Section):
 
     @classmethod
     def load(cls, source: str | Path, changes: list[str] | None = None) -> Recipe:
-        """Read a preset by name or a TOML file; `changes` are `section.key=value` strings.
+        """Read presets by name or TOML files, joined by `+`; `changes` are `section.key=value` strings.
 
         Raises RecipeError with the file, the key and the nearest valid key.
         """
-        values = _read(str(source), ())
+        values = _joined(str(source), ())
         for change in changes or []:
             _apply(values, change)
         return _validated(values, where=source)
@@ -87,41 +90,87 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def presets() -> dict[str, str]:
-    """Names of the recipes in the package, with the first line of each as description."""
-    folder = resources.files("disasymnet") / "recipes"
-    return {
-        entry.name.removesuffix(".toml"): entry.read_text().splitlines()[0].lstrip("# ")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-        if entry.name.endswith(".toml")
-    }
+PRESETS, METHODS, ABLATIONS = "", "methods", "ablations"
+"""Folders of the package's recipes."""
+
+
+def presets(folder: str = PRESETS) -> dict[str, str]:
+    """Names of the recipes in the package, with the first line of each as description.
+
+    `folder`: PRESETS are whole recipes (of a data set, or of no one in particular), METHODS and ABLATIONS are made to
+    be joined to one of them by `+`. Alone they are changes of `recommended`.
+    """
+    entries = [entry for entry in (_package() / folder).iterdir() if entry.name.endswith(".toml")]
+    found = {entry.name.removesuffix(".toml"): entry for entry in entries}
+    return {name: found[name].read_text().splitlines()[0].lstrip("# ") for name in sorted(found)}
+
+
+def describe() -> str:
+    """All recipes of the package, for a person to choose from."""
+    lines = []
+    for title, folder in (
+        ("Recipes:", PRESETS),
+        ("Methods, to be joined to a recipe (inbreast+late-fusion; without one, DisAsymNet):", METHODS),
+        ("Ablations of DisAsymNet, to be joined likewise (phantom+asyc; several too):", ABLATIONS),
+    ):
+        found = presets(folder)
+        width = max(map(len, found))
+        lines += [title, *(f"  {name:{width}}  {about}" for name, about in found.items()), ""]
+    return "\n".join(lines[:-1])
+
+
+def _package() -> Traversable:
+    return resources.files("disasymnet") / "recipes"
+
+
+def _joined(source: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The values of `first+second+...`: all of the first, and of the others their own lines."""
+    first, *others = [source] if Path(source).is_file() else source.split("+")
+    values = _read(first, seen)
+    for other in others:
+        values = _merge(values, {key: value for key, value in _own(other).items() if key != "extends"})
+    return values
 
 
 def _read(source: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    """A recipe with all that it extends."""
     if source in seen:
         raise RecipeError("recipes extend each other in a circle", where=" -> ".join((*seen, source)))
-    path = Path(source)
-    if source.endswith(".toml"):
-        if not path.is_file():
-            raise RecipeError("no such recipe file", where=path, hint=_preset_hint())
-        text = path.read_text(encoding="utf-8")
-    elif source in presets():
-        text = (resources.files("disasymnet") / "recipes" / f"{source}.toml").read_text()
-    else:
-        raise RecipeError(f"no preset is called {source!r}", hint=_preset_hint())
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"not valid TOML: {error}", where=source) from None
+    values = _own(source)
     base = values.pop("extends", None)
     if base is None:
         return values
-    parent = str(path.parent / base) if str(base).endswith(".toml") else str(base)
-    return _merge(_read(parent, (*seen, source)), values)
+    return _merge(_joined(_beside(source, str(base)), (*seen, source)), values)
+
+
+def _beside(source: str, base: str) -> str:
+    """What `source` extends; files are named from its folder."""
+    folder = Path(source).parent
+    if (folder / base).is_file():
+        return str(folder / base)
+    return "+".join(str(folder / part) if part.endswith(".toml") else part for part in base.split("+"))
+
+
+def _own(source: str) -> dict[str, Any]:
+    """What one recipe's own file says."""
+    if source.endswith(".toml"):
+        path = Path(source)
+        if not path.is_file():
+            raise RecipeError("no such recipe file", where=path, hint=_preset_hint())
+        text = path.read_text(encoding="utf-8")
+    else:
+        folder = next((folder for folder in (PRESETS, METHODS, ABLATIONS) if source in presets(folder)), None)
+        if folder is None:
+            raise RecipeError(f"no preset is called {source!r}", hint=_preset_hint())
+        text = (_package() / folder / f"{source}.toml").read_text()
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"not valid TOML: {error}", where=source) from None
 
 
 def _preset_hint() -> str:
-    return "Presets: " + ", ".join(presets()) + "; or give the path of a .toml file."
+    return "Presets: " + ", ".join(presets()) + "; or give the path of a .toml file. `disasymnet recipe` lists all."
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -136,8 +136,34 @@ class AdversarySettings(Section):
     """`frozen`: batch statistics, running statistics untouched."""
 
 
+class LateFusionSettings(Section):
+    """Late fusion: the classifiers on both sides' features."""
+
+    head: Literal["linear", "mlp"] = "linear"
+    """A linear head on a concatenation cannot compare the sides; `mlp` (2048, 512) can."""
+
+
+class CvtSettings(Section):
+    """Cross-view transformer: attention from each side to the other in front of the last stage."""
+
+    form: Literal["pixel", "token"] = "pixel"
+    """What attends to what: cells to cells, or cells to a few visual tokens of the other side."""
+    heads: Count = 12
+    pool: Count = 4
+    """`pixel`: both sides max-pooled by this factor for the attention; 1: every cell, at 16 times the squared cost."""
+    tokens: Count = 16
+
+
+class HamSettings(Section):
+    """Hierarchical attention mining: weights of its losses beside that of the abnormal head (`losses.diag`)."""
+
+    anomaly: Weight = 0.01
+    bound: Weight = 0.001
+    union: Weight = 0.001
+
+
 class ModelSettings(Section):
-    """DisAsymNet and, by its switches, the rows of its ablation table."""
+    """DisAsymNet and, by its switches, the rows of its ablation table; the comparison methods share what they use."""
 
     encoder: EncoderSettings = EncoderSettings()
     transformer: TransformerSettings = TransformerSettings()
@@ -146,6 +172,9 @@ class ModelSettings(Section):
     decoder: DecoderSettings = DecoderSettings()
     losses: LossSettings = LossSettings()
     adversary: AdversarySettings = AdversarySettings()
+    late_fusion: LateFusionSettings = LateFusionSettings()
+    cvt: CvtSettings = CvtSettings()
+    ham: HamSettings = HamSettings()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -181,6 +210,8 @@ class SynthesisSettings(Section):
     edge. At 0.25 the edge is a step of 0.0095 grey, more than from pixel to pixel of tissue (0.0080, mini-MIAS)."""
     harmonise: Literal["none", "shift"] = "shift"
     resize: tuple[Positive, Positive] = (0.8, 1.25)
+    sources: tuple[str, ...] = ()
+    """Data sets that tumours may come from; none named: any but the one trained on."""
     same_source: bool = False
     """Allow tumours of the training set itself. Breaks the weak-supervision rule and is written into the report."""
 
@@ -232,8 +263,19 @@ class DataSettings(Section):
     fold: Annotated[int, Field(ge=0)] = 0
     inner: Annotated[int, Field(ge=0)] = 0
     """With folds: the fold so many places further takes no part in training and is there to choose by; 0: none is."""
+    shares: tuple[Share, Share, Share] | None = None
+    """Without folds: patients for train, val and test, drawn anew; a data set's own split is then not used. None: the
+    cache's own split."""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training patients that is used (Figure 2)."""
+    partners: Literal["own", "strangers"] = "own"
+    """`strangers`: a negative control. Each right breast beside the left one of another woman of the same split."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.shares is not None and abs(sum(self.shares) - 1) > 1e-9:
+            raise ValueError(f"data.shares: {sum(self.shares):g} in all, and not 1")
+        return self
 
 
 class PretrainSettings(Section):

@@ -30,7 +30,17 @@ from disasymnet.data.manifest import (
     manifest_json,
     parse_manifest,
 )
-from disasymnet.data.splits import Member, Splits, check_leaks, fold_of, parse_splits, share_of, splits_json
+from disasymnet.data.splits import (
+    Member,
+    Shares,
+    Splits,
+    check_leaks,
+    fold_of,
+    make_splits,
+    parse_splits,
+    share_of,
+    splits_json,
+)
 from disasymnet.data.tumours import TumourSet
 from disasymnet.errors import CacheError
 from disasymnet.settings import ImageSettings
@@ -156,6 +166,29 @@ class Cache:
         if name == "train" and share < 1:
             return share_of([member_of(pair) for pair in chosen], share, self.splits.seed)
         return [pair.id for pair in chosen]
+
+    def redrawn(self, shares: Shares | None) -> Cache:
+        """The cache with its patients drawn anew by `shares` into train, val and test; itself where that is None.
+
+        By the seed of the cache's splits; a split that the data set itself brings is not used.
+        """
+        if shares is None:
+            return self
+        items = _items(self.manifest)
+        holdout = make_splits(
+            [replace(member_of(item), split=None) for item in items], seed=self.splits.seed, shares=shares
+        ).holdout
+        manifest = replace(
+            self.manifest,
+            pairs=tuple(replace(pair, split=holdout[pair.id]) for pair in self.manifest.pairs),
+            singles=tuple(replace(single, split=holdout[single.id]) for single in self.manifest.singles),
+        )
+        return replace(
+            self,
+            manifest=manifest,
+            splits=replace(self.splits, holdout=holdout, shares=shares),
+            _by_id={item.id: item for item in _items(manifest)},
+        )
 
     def training_singles(self, folds: int = 0, fold: int = 0) -> list[str]:
         """Ids of the single pictures whose patient may teach."""

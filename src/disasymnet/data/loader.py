@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from disasymnet.data import augment, synthesis
 from disasymnet.data.batch import Labels, PairBatch
 from disasymnet.data.cache import Cache, CachedPair
+from disasymnet.data.partners import with_strangers
 from disasymnet.data.seeds import generator, shuffled
 from disasymnet.data.tumours import TumourSet
 from disasymnet.errors import CacheError, TrainingError
@@ -36,6 +37,8 @@ class Loader:
 
     notes: tuple[str, ...]
     """What was left out or assumed."""
+    cache: Cache
+    """What the batches are made of: the cache, or a view of it where the recipe exchanges partners."""
 
     def __init__(
         self,
@@ -53,16 +56,16 @@ class Loader:
         than one batch or Synthesis has no tumours, DatasetError if they come from the data set itself.
         """
         _check_size(cache, recipe)
+        control: list[str] = []
+        if recipe.data.partners == "strangers":
+            cache, control = with_strangers(cache, ids)
+        self.cache = cache
         pairs = [cache.pair(name) for name in ids]
         known = [pair for pair in pairs if set(pair.abnormal) != {None}] if training else pairs
-        notes = [f"{len(pairs) - len(known)} pairs without any label take no part"] if len(known) < len(pairs) else []
-        self._cache, self._recipe, self._training, self._device, self._process = (
-            cache,
-            recipe,
-            training,
-            device,
-            process,
-        )
+        notes = control
+        if len(known) < len(pairs):
+            notes.append(f"{len(pairs) - len(known)} pairs without any label take no part")
+        self._recipe, self._training, self._device, self._process = recipe, training, device, process
         self._pairs = {pair.id: pair for pair in known}
         self._symmetric = sorted(pair.id for pair in known if pair.asymmetric is False)
         self._tumours = tumours_of(cache, recipe) if training and recipe.synthesis.on else None
@@ -102,7 +105,7 @@ class Loader:
 
     def _batch(self, epoch: int, number: int, names: Sequence[str]) -> PairBatch:
         if not self._training:
-            return collate(self._cache, [self._pairs[name] for name in names], self._device)
+            return collate(self.cache, [self._pairs[name] for name in names], self._device)
         rank, count = self._process
         names = names[rank::count]
         if self._tumours is None:
@@ -119,7 +122,7 @@ class Loader:
         changes = [
             augment.draw(generator(seed, epoch, purpose, name, "augment"), self._recipe.augment) for name in names
         ]
-        batch = augment.apply(collate(self._cache, pairs, self._device), changes)
+        batch = augment.apply(collate(self.cache, pairs, self._device), changes)
         if self._tumours is None or not chosen:
             return batch
         breast = _masks(batch)
@@ -129,7 +132,7 @@ class Loader:
                 breast[:, number],
                 self._tumours,
                 settings,
-                (pair.pixel_mm or self._cache.image.pixel_mm) / change.zoom,
+                (pair.pixel_mm or self.cache.image.pixel_mm) / change.zoom,
             )
             if pair.id in chosen
             else ()
@@ -198,7 +201,7 @@ def tumours_of(cache: Cache, recipe: Recipe, split: str = "train") -> TumourSet:
             where=cache.path,
             hint="Set synthesis.tumours to a folder, prepare with one, or set synthesis.on = false.",
         )
-    tumours.check_source(cache.dataset, allowed=settings.same_source)
+    tumours.check_source(cache.dataset, allowed=settings.same_source, only=settings.sources)
     part = tumours.part(split)
     if not part.tumours:
         raise TrainingError(f"the tumour set has no {split} tumours", where=settings.tumours or cache.path)

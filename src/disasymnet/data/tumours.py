@@ -63,11 +63,17 @@ class TumourSet:
         """The crops of `train`, `val` or `test`; no woman has crops in two of them."""
         return replace(self, tumours=tuple(tumour for tumour in self.tumours if tumour.split == split))
 
-    def check_source(self, dataset: str, *, allowed: bool = False) -> None:
-        """Nothing, or DatasetError if a crop was cut from the data set trained on.
+    def check_source(self, dataset: str, *, allowed: bool = False, only: Sequence[str] = ()) -> None:
+        """Nothing, or DatasetError if a crop was cut from the data set trained on, or from one that is not in `only`.
 
         Its outline would tell the network where that set's lesions lie, and the supervision would not be weak.
         """
+        others = [source for source in self.sources if _words(source) not in map(_words, only)]
+        if only and others:
+            raise DatasetError(
+                f"the recipe takes tumours of {', '.join(only)}; these are of {', '.join(others)}",
+                hint="Take another tumour set, or allow any with --set synthesis.sources=[].",
+            )
         same = [source for source in self.sources if _words(source) == _words(dataset)]
         if same and not allowed:
             raise DatasetError(

@@ -12,6 +12,7 @@ from disasymnet import checkpoint
 from disasymnet.checkpoint import Checkpoint
 from disasymnet.data.cache import Cache
 from disasymnet.data.files import replace_file
+from disasymnet.data.partners import NOTE
 from disasymnet.errors import CacheError, CheckpointError
 from disasymnet.evaluate import provenance, scores
 from disasymnet.evaluate.forward import Kept, Seen, all_sides, cam_cut, look_at
@@ -114,11 +115,13 @@ def _ids(one: Checkpoint, cache: Cache, split: str, warnings: list[str]) -> list
             f"the cache has scale {made.scale} ({made.pixel_mm:.3g} mm), the model {wanted.scale} "
             f"({wanted.pixel_mm:.3g} mm)"
         )
+    data = one.recipe.data
+    if data.partners == "strangers" and NOTE not in warnings:
+        warnings.append(NOTE)
     if one.card.cache == cache.digest:
         if split == "all":
             raise CacheError("the model has learned from this cache", hint="Take --split test.")
-        data = one.recipe.data
-        return cache.split(split, data.folds, data.fold, inner=data.inner)
+        return cache.redrawn(data.shares).split(split, data.folds, data.fold, inner=data.inner)
     if one.card.dataset == cache.dataset and cache.dataset != "phantom":
         warnings.append(
             f"the model was trained on another cache of {cache.dataset}: its training pairs may be among these"
@@ -145,7 +148,9 @@ def _look(parts: Sequence[Part], cache: Cache, split: str, kept: dict[str, Kept]
     if len(parts) > 1:
         cuts = scores.chosen_on_other_folds(all_sides(seen))
     elif split in ("test", "train") and not first.checkpoint.recipe.data.folds:
-        validation = [] if first.checkpoint.card.cache != cache.digest else cache.split("val")
+        shares = first.checkpoint.recipe.data.shares
+        same = first.checkpoint.card.cache == cache.digest
+        validation = cache.redrawn(shares).split("val") if same else []
         cuts = scores.chosen_on_validation(all_sides(look_at(first.checkpoint, cache, validation)))
     else:
         cuts = scores.chosen_on_validation([])
@@ -189,7 +194,10 @@ def _results(found: Evaluation, parts: Sequence[Part], cache: Cache, split: str,
 def summary(results: dict[str, Any]) -> str:
     """The key figures as a few lines of text."""
     lines = [f"{results['dataset']}, {results['split']}: {results['n_pairs']} pairs"]
-    for name, path in KEY_FIGURES:
+    figures = list(KEY_FIGURES)
+    if results["asymmetry"]["auc"]["value"] is None:
+        figures.insert(1, DERIVED)
+    for name, path in figures:
         metric = results
         for key in path:
             metric = metric[key]
@@ -197,6 +205,7 @@ def summary(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+DERIVED = ("  derived, of max(p_r, p_l)", ("asymmetry", "auc_of_larger_side"))
 KEY_FIGURES = (
     ("asymmetry AUC", ("asymmetry", "auc")),
     ("asymmetry AUC of outlines alone", ("asymmetry", "outline_auc")),
@@ -211,9 +220,9 @@ KEY_FIGURES = (
 
 
 def show(metric: dict[str, Any]) -> str:
-    """`0.912 (0.88 to 0.94), n = 300`, or a dash with the reason."""
+    """`0.912 (0.88 to 0.94), n = 300`, or NA with the reason."""
     if metric["value"] is None:
-        return "- (" + str(metric.get("note", "not measured")) + ")"
+        return "NA (" + str(metric.get("note", "not measured")) + ")"
     ci = metric["ci"]
     between = "" if ci is None else f" ({ci[0]:.3f} to {ci[1]:.3f})"
     return f"{metric['value']:.3f}{between}, n = {metric['n']}"
@@ -222,6 +231,7 @@ def show(metric: dict[str, Any]) -> str:
 RULES = {
     "abnormal": "a side with any finding, benign or malignant; not cancer",
     "asymmetric": "a pair with at least one abnormal side",
+    "auc_of_larger_side, p_derived": "derived: the asymmetry score is max(p_r, p_l), not the answer of a head",
     "ci": "95 %, percentiles of 1000 bootstrap resamples of whole patients; ci_unit: of single units",
     "maps": "inside the breast; x_ab and |x - x_n| smoothed by a Gaussian of 1/128 of the height",
     "pointing": "share of sides with a marked lesion whose map is largest in it; ties by their share",

@@ -48,13 +48,19 @@ class Seen:
     breast: npt.NDArray[np.bool_]
     """(2, about 64, about 32) outlines: for the outline baseline."""
 
+    @property
+    def derived(self) -> float | None:
+        """The larger of the sides' logits: an asymmetry score for a method without an asymmetry head."""
+        right, left = self.sides.right.logit, self.sides.left.logit
+        return None if right is None or left is None else max(right, left)
+
 
 @dataclass(frozen=True)
 class Kept:
     """The pictures of one pair for the gallery, (2, H, W) on the model grid, right first."""
 
     pair: CachedPair
-    side_probability: tuple[float, float]
+    side_probability: tuple[float | None, float | None]
     asymmetry_probability: float | None
     pictures: Sides[Pictures]
 
@@ -93,6 +99,7 @@ def look_at(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method = checkpoint.method.eval().to(device)
     loader = Loader(cache, list(ids), checkpoint.recipe, training=False)
+    cache = loader.cache
     cut = cam_cut(checkpoint.recipe.model.cam)
     seen: list[Seen] = []
     for batch in track(loader.batches(0), "evaluating (batches)", len(loader)):
@@ -114,19 +121,19 @@ def answer(method: Method, batch: PairBatch, device: torch.device) -> Answered:
     judged = None
     if out.normal is not None and isinstance(method, DisAsymNet):
         statistics = GreyStatistics.of(there.image, there.breast)
-        judged = method.judge(out.normal, there.breast, statistics).side_logit.float().cpu()
+        judged = method.judge(out.normal, there.breast, statistics).side_logit
 
     def home(value: Tensor | None) -> Tensor | None:
         return None if value is None else value.float().cpu()
 
     plain = PairOutput(
-        out.side_logit.float().cpu(),
+        home(out.side_logit),
         home(out.asymmetry_logit),
         out.cam.float().cpu(),
         home(out.normal),
         home(out.abnormal_part),
     )
-    return Answered(batch.to(torch.device("cpu")), plain, judged)
+    return Answered(batch.to(torch.device("cpu")), plain, home(judged))
 
 
 def pictures_of(
@@ -163,7 +170,8 @@ def score_pair(
     def one(side: int) -> Side:
         row = answered.row(number, side)
         judged = None if answered.judged is None else float(torch.sigmoid(answered.judged[row]))
-        blank = Side(pair, "RL"[side], float(batch.labels.side[row]), float(out.side_logit[row]), fold, judged)
+        logit = None if out.side_logit is None else float(out.side_logit[row])
+        blank = Side(pair, "RL"[side], float(batch.labels.side[row]), logit, fold, judged)
         return score_side(blank, (pictures.right, pictures.left)[side], cut)
 
     step = max(1, pictures.right.breast.shape[0] // 64)
@@ -204,14 +212,17 @@ def _change(seen: Pictures, normal: npt.NDArray[np.float32]) -> float:
 
 
 def _kept(pair: CachedPair, pictures: Sides[Pictures], answered: Answered, number: int) -> Kept:
-    side = torch.sigmoid(answered.out.side_logit)
-    asymmetry = answered.out.asymmetry_logit
+    side, asymmetry = answered.out.side_logit, answered.out.asymmetry_logit
     return Kept(
         pair,
-        (float(side[answered.row(number, 0)]), float(side[answered.row(number, 1)])),
-        None if asymmetry is None else float(torch.sigmoid(asymmetry[number])),
+        (_probability(side, answered.row(number, 0)), _probability(side, answered.row(number, 1))),
+        _probability(asymmetry, number),
         pictures,
     )
+
+
+def _probability(logits: Tensor | None, row: int) -> float | None:
+    return None if logits is None else float(torch.sigmoid(logits[row]))
 
 
 def all_sides(seen: Iterable[Seen]) -> Iterator[Side]:

@@ -72,14 +72,10 @@ def classification(seen: Sequence[Seen], *, outline: bool = True) -> Tree:
     who = [pair.pair.patient for pair in seen]
     label = [pair.label for pair in seen]
     sides = list(all_sides(seen))
-    asymmetry: Tree = {}
-    if all(pair.logit is not None for pair in seen):
-        logits = [pair.logit for pair in seen if pair.logit is not None]
-        asymmetry["auc"] = auc_metric(label, logits, who, of="pair")
-    else:
-        asymmetry["auc"] = Metric(None, n=len(seen), of="pair", note="this method has no asymmetry head")
-    largest = [max(pair.sides.right.logit, pair.sides.left.logit) for pair in seen]
-    asymmetry["auc_of_larger_side"] = auc_metric(label, largest, who, of="pair")
+    asymmetry: Tree = {
+        "auc": _auc(label, [pair.logit for pair in seen], who, of="pair", head="asymmetry head"),
+        "auc_of_larger_side": _auc(label, [pair.derived for pair in seen], who, of="pair", head="side head"),
+    }
     if outline and seen:
         shapes = np.stack([pair.breast for pair in seen])
         scale = [pair.pair.geometry.right.step[0] for pair in seen]
@@ -87,19 +83,35 @@ def classification(seen: Sequence[Seen], *, outline: bool = True) -> Tree:
     return {
         "asymmetry": asymmetry,
         "abnormality": {
-            "auc": auc_metric(
+            "auc": _auc(
                 [side.label for side in sides],
                 [side.logit for side in sides],
                 [side.patient for side in sides],
                 of="side",
+                head="side head",
             )
         },
-        "side_accuracy": side_accuracy(
-            ([pair.sides.right.label for pair in seen], [pair.sides.right.logit for pair in seen]),
-            ([pair.sides.left.label for pair in seen], [pair.sides.left.logit for pair in seen]),
-            who,
-        ),
+        "side_accuracy": _side_accuracy(seen, who),
     }
+
+
+def _auc(label: Sequence[float], logits: Sequence[float | None], who: Sequence[str], *, of: str, head: str) -> Metric:
+    """The AUC, or NA where the method lacks the head."""
+    known = [logit for logit in logits if logit is not None]
+    if len(known) < len(logits):
+        return Metric(None, n=len(logits), of=of, note=f"this method has no {head}")
+    return auc_metric(label, known, who, of=of)
+
+
+def _side_accuracy(seen: Sequence[Seen], who: Sequence[str]) -> Metric:
+    right, left = ([getattr(pair.sides, name) for pair in seen] for name in ("right", "left"))
+    if any(side.logit is None for side in (*right, *left)):
+        return Metric(None, n=len(seen), of="pair with one abnormal side", note="this method has no side head")
+    return side_accuracy(
+        ([side.label for side in right], [side.logit for side in right]),
+        ([side.label for side in left], [side.logit for side in left]),
+        who,
+    )
 
 
 def pointing(sides: Iterable[Side]) -> Tree:
@@ -223,11 +235,12 @@ def strata(seen: Sequence[Seen], cuts: Cuts, cam_cut: float) -> Tree:
         having = [side for side in sides if name in side.kinds and side.label == 1]
         if having:
             both = having + normal
-            auc = auc_metric(
+            auc = _auc(
                 [side.label for side in both],
                 [side.logit for side in both],
                 [side.patient for side in both],
                 of="side",
+                head="side head",
             )
             tree["kind"][name] = {"auc_against_normal": auc} | _where(having, cuts, cam_cut)
     for size in SIZES:

@@ -93,7 +93,8 @@ class Side:
     laterality: str
     label: float
     """1, 0 or NaN."""
-    logit: float
+    logit: float | None
+    """Of the side head; None for a method without one."""
     fold: int | None = None
     judged: float | None = None
     """p(abnormal | x_n): the method's second look, at its own symmetric picture."""

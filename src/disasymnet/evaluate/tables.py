@@ -44,19 +44,21 @@ def _spaced(ids: Sequence[str], count: int) -> list[str]:
 
 
 def write_predictions(path: Path, seen: Iterable[Seen]) -> None:
-    """One row for each side, and after them one for each pair (column `unit`)."""
+    """One row for each side, and after them one for each pair (column `unit`).
+
+    `p_derived` of a pair is max(p_r, p_l): what a method without an asymmetry head can say.
+    """
     pairs = list(seen)
     rows: list[dict[str, object]] = []
     for pair in pairs:
         rows += [_side_row(side) for side in pair.sides]
     for pair in pairs:
-        logit = pair.logit
         rows.append(
             _facts(pair.pair)
-            | {"unit": "pair", "y": pair.label, "logit": logit, "p": None if logit is None else _sigmoid(logit)}
-            | {"fold": pair.sides.right.fold}
+            | {"unit": "pair", "y": pair.label, "logit": pair.logit, "p": _sigmoid(pair.logit)}
+            | {"p_derived": _sigmoid(pair.derived), "fold": pair.sides.right.fold}
         )
-    columns = ["unit", "pair", "patient", "side", "view", "density", "kinds", "y", "p", "logit", "fold"]
+    columns = ["unit", "pair", "patient", "side", "view", "density", "kinds", "y", "p", "logit", "p_derived", "fold"]
     columns += ["p_of_normal", *(f"pointing_{name}" for name in MAPS), "lesion_mm", "inside_ratio", "outside_error"]
     write_csv(path, columns, rows)
 
@@ -77,7 +79,9 @@ def _facts(pair: CachedPair) -> dict[str, object]:
     return {"pair": pair.id, "patient": pair.patient, "view": pair.view.value, "density": pair.density}
 
 
-def _sigmoid(logit: float) -> float:
+def _sigmoid(logit: float | None) -> float | None:
+    if logit is None:
+        return None
     return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
 
 

@@ -17,6 +17,7 @@ from disasymnet.data.batch import PairBatch
 from disasymnet.methods.base import Losses, Method, PairOutput
 from disasymnet.methods.losses import classification_loss, of_pairs, reconstruction_loss, synthesis_loss
 from disasymnet.networks.asymmetric_transformer import AsymmetricTransformer
+from disasymnet.networks.concat_heads import ConcatHeads
 from disasymnet.networks.decoder import Decoder
 from disasymnet.networks.encoder import Encoder, GreyStatistics
 from disasymnet.networks.heads import Heads, class_activation_map
@@ -35,7 +36,7 @@ class DisAsymNet(Method):
         self.settings = settings
         self.encoder = Encoder(settings.encoder)  # psi_e
         self.transformer = AsymmetricTransformer(width, settings.transformer)  # psi_asyt
-        self.heads = Heads(width, settings.heads)
+        self.heads = (Heads if settings.heads.fusion == "difference" else ConcatHeads)(width, settings.heads)
         self.decoder = (  # psi_g
             Decoder(width, stride, self.encoder.skip_widths, settings.decoder) if settings.decoder.on else None
         )
@@ -130,12 +131,6 @@ class DisAsymNet(Method):
             out = functional_call(self, state, (image, breast, statistics, False))
         assert isinstance(out, PairOutput)
         return out
-
-    def start_from_detector(self, weight: Tensor, bias: Tensor) -> None:
-        """Let the side head begin as a lesion detector's 1x1 head: weight (1, C, 1, 1), bias (1,)."""
-        with torch.no_grad():
-            self.heads.side.weight[:, : weight.shape[1]].copy_(weight[:, :, 0, 0])
-            self.heads.side.bias.copy_(bias)
 
 
 @contextmanager

@@ -9,13 +9,14 @@ from torch import Tensor
 from disasymnet.data.batch import Labels
 
 
-def classification_loss(side: Tensor, asymmetry: Tensor | None, labels: Labels) -> Tensor:
+def classification_loss(side: Tensor | None, asymmetry: Tensor | None, labels: Labels) -> Tensor:
     """E6: L_cls = BCE(y_asy) + BCE(y), each the mean over its known labels.
 
-    `side` (2B,) and `asymmetry` (B,) are logits; the 2B side predictions share one mean.
+    `side` (2B,) and `asymmetry` (B,) are logits; the 2B side predictions share one mean. A head that a method lacks
+    (None) has no term.
     """
-    loss = _known_bce(side, labels.side)
-    return loss if asymmetry is None else loss + _known_bce(asymmetry, labels.asymmetric)
+    terms = [(side, labels.side), (asymmetry, labels.asymmetric)]
+    return torch.stack([_known_bce(logit, label) for logit, label in terms if logit is not None]).sum()
 
 
 def _known_bce(logit: Tensor, label: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ settings; a smaller output stride comes from dropping strides, not from dilation
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -111,8 +112,17 @@ class Encoder(nn.Module):
         grey = ((image.float() - known.mean) / known.std).clamp(-CLIP, CLIP)
         return torch.where(breast, grey, AIR)
 
-    def forward(self, image: Tensor, breast: Tensor, statistics: GreyStatistics | None = None) -> Features:
-        """(N, 1, H, W) grey in [0, 1] and bool masks -> features, `out` at `settings.stride`."""
+    def forward(
+        self,
+        image: Tensor,
+        breast: Tensor,
+        statistics: GreyStatistics | None = None,
+        before_last: Callable[[Tensor], Tensor] | None = None,
+    ) -> Features:
+        """(N, 1, H, W) grey in [0, 1] and bool masks -> features, `out` at `settings.stride`.
+
+        `before_last` may change the features of the third stage on their way into the last.
+        """
         x = F.relu(self.bn1(self.conv1(self.normalise(image, breast, statistics))), inplace=True)
         stride = 1 if self.settings.stem == "3x3" else 2
         found = {stride: x}
@@ -120,6 +130,8 @@ class Encoder(nn.Module):
             x, stride = F.max_pool2d(x, 3, 2, 1), 4
         stages = (self.layer1, self.layer2, self.layer3, self.layer4)
         for stage, stage_stride in zip(stages, self.settings.strides, strict=True):
+            if stage is self.layer4 and before_last is not None:
+                x = before_last(x)
             x, stride = stage(x), stride * stage_stride
             found[stride] = x
         return Features(found.pop(stride), found)

@@ -1,7 +1,8 @@
 """E5 and E14: the two classifiers and the online class activation map.
 
 Each head is one linear layer on every cell, pooled afterwards: with average pooling this is the usual linear head on
-pooled features, and the map that makes the decision is at hand in the same forward.
+pooled features, and the map that makes the decision is at hand in the same forward. Heads that join both sides'
+features stand in `concat_heads.py`.
 """
 
 from __future__ import annotations
@@ -12,82 +13,74 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from disasymnet.data.batch import swap_sides
 from disasymnet.settings import CamSettings, HeadSettings
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Logits of B pairs, and the side head's evidence cell by cell."""
+    """Logits of B pairs, and the evidence cell by cell; a head that a method lacks answers None."""
 
-    side: Tensor
+    side: Tensor | None
     """(2B,)."""
-    asymmetry: Tensor
+    asymmetry: Tensor | None
     """(B,)."""
     evidence: Tensor
-    """(2B, 1, h, w) w . f without bias, from the own side's features."""
+    """(2B, 1, h, w) w . f of the side head without bias, from the own side's features."""
     bias: Tensor
-    """() of the side head."""
+    """() of the side head, or (2B, 1, 1, 1) where each side has its own."""
 
 
 class Heads(nn.Module):
-    """Abnormal head, shared by the sides, and asymmetry head."""
+    """Abnormal head, shared by the sides, and asymmetry head; `pair=False`: the abnormal head alone."""
 
-    def __init__(self, width: int, settings: HeadSettings) -> None:
+    def __init__(self, width: int, settings: HeadSettings, *, pair: bool = True) -> None:
         super().__init__()
         self.settings = settings
-        inputs = width if settings.fusion == "difference" else 2 * width
-        self.side = nn.Linear(inputs, 1)
-        self.asymmetry = nn.Linear(inputs, 1)
+        self.side = nn.Linear(width, 1)
+        self.asymmetry = nn.Linear(width, 1) if pair else None
         nn.init.constant_(self.side.bias, settings.bias)
-        nn.init.zeros_(self.asymmetry.bias)
+        if self.asymmetry is not None:
+            nn.init.zeros_(self.asymmetry.bias)
 
     def forward(self, f_out: Tensor, breast: Tensor) -> Answers:
         """(2B, C, h, w) features and (2B, 1, H, W) bool masks, right sides first -> logits and evidence."""
-        where = F.adaptive_max_pool2d(breast.float(), f_out.shape[2:]).bool()  # (2B, 1, h, w)
-        if self.settings.region == "image":
-            where = torch.ones_like(where)
-        if self.settings.fusion == "concat-linear":
-            return self._late_fusion(f_out, where)
-        f_r, f_l = f_out.chunk(2)
-        evidence = _cells(f_out, self.side.weight)
-        f_asy = (f_r - f_l).abs()  # E5, on the map, before any pooling
-        in_r, in_l = where.chunk(2)
-        return Answers(
-            side=self._pool(evidence, where) + self.side.bias,
-            asymmetry=self._pool(_cells(f_asy, self.asymmetry.weight), in_r | in_l) + self.asymmetry.bias,
-            evidence=evidence,
-            bias=self.side.bias[0],
-        )
+        where = pooled_cells(f_out, breast, self.settings)
+        evidence = weigh(f_out, self.side.weight)
+        asymmetry = None
+        if self.asymmetry is not None:
+            f_r, f_l = f_out.chunk(2)
+            in_r, in_l = where.chunk(2)
+            f_asy = (f_r - f_l).abs()  # E5, on the map, before any pooling
+            asymmetry = pool(weigh(f_asy, self.asymmetry.weight), in_r | in_l, self.settings) + self.asymmetry.bias
+            asymmetry = asymmetry[:, 0]
+        side = pool(evidence, where, self.settings) + self.side.bias
+        return Answers(side[:, 0], asymmetry, evidence, self.side.bias[0])
 
-    def _late_fusion(self, f: Tensor, where: Tensor) -> Answers:
-        """Both sides side by side, own side first; the asymmetry head averages the two orders."""
-        own, other = (_cells(f, weight) for weight in self.side.weight.chunk(2, dim=1))
-        first, second = (_cells(f, weight) for weight in self.asymmetry.weight.chunk(2, dim=1))
-        either = self._pool(first, where) + swap_sides(self._pool(second, where))
-        return Answers(
-            side=self._pool(own, where) + swap_sides(self._pool(other, where)) + self.side.bias,
-            asymmetry=sum(either.chunk(2)) / 2 + self.asymmetry.bias,
-            evidence=own,
-            bias=self.side.bias[0],
-        )
 
-    def _pool(self, cells: Tensor, where: Tensor) -> Tensor:
-        flat, inside = cells.flatten(1).float(), where.flatten(1)
-        if self.settings.pooling == "average":
-            return (flat * inside).sum(1) / inside.sum(1).clamp_min(1)
-        return log_mean_exp(flat, inside, self.settings.temperature)
+def pooled_cells(features: Tensor, breast: Tensor, settings: HeadSettings) -> Tensor:
+    """(N, C, h, w) features and (N, 1, H, W) bool masks -> (N, 1, h, w) bool: the cells that are pooled."""
+    where = F.adaptive_max_pool2d(breast.float(), features.shape[2:]).bool()
+    return torch.ones_like(where) if settings.region == "image" else where
+
+
+def pool(cells: Tensor, where: Tensor, settings: HeadSettings) -> Tensor:
+    """(N, C, h, w) and (N, 1, h, w) bool -> (N, C) float32, each channel over the chosen cells."""
+    flat, inside = cells.flatten(2).float(), where.flatten(2)
+    if settings.pooling == "average":
+        return (flat * inside).sum(2) / inside.sum(2).clamp_min(1)
+    return log_mean_exp(flat, inside, settings.temperature)
 
 
 def log_mean_exp(cells: Tensor, inside: Tensor, temperature: float) -> Tensor:
-    """(N, L) values and bool mask -> (N,): log-sum-exp pooling, between the mean (temperature 0) and the maximum."""
-    count = inside.sum(1).clamp_min(1)
+    """(..., L) values and bool mask -> (...): log-sum-exp pooling, between mean (temperature 0) and maximum."""
+    count = inside.sum(-1).clamp_min(1)
     kept = (temperature * cells).masked_fill(~inside, -1e4)  # finite: a picture without any cell stays finite too
-    return (torch.logsumexp(kept, dim=1) - count.log()) / temperature
+    return (torch.logsumexp(kept, dim=-1) - count.log()) / temperature
 
 
-def _cells(features: Tensor, weight: Tensor) -> Tensor:
-    return F.conv2d(features, weight[:, :, None, None])  # (N, 1, h, w)
+def weigh(features: Tensor, weight: Tensor) -> Tensor:
+    """(N, C, h, w) features and a linear layer's (1, C) weight -> (N, 1, h, w), its sum at each cell."""
+    return F.conv2d(features, weight[:, :, None, None])
 
 
 def class_activation_map(answers: Answers, stride: int, settings: CamSettings) -> Tensor:

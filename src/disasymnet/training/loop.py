@@ -40,6 +40,7 @@ def train(recipe: Recipe, cache: Cache, out: Path, options: TrainOptions, say: S
     not finite or the disk is full; CacheError and CheckpointError from the parts.
     """
     recipe = with_grid_of(cache, recipe, say)
+    cache = cache.redrawn(recipe.data.shares)
     place = take_place(options.device, options.threads)
     quiet = say if place.first else _nothing
     if is_done(out, recipe, cache.digest, options, quiet):

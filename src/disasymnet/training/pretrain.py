@@ -51,6 +51,7 @@ def pretrain(recipe: Recipe, cache: Cache, out: Path, options: TrainOptions, say
     if is_done(out, recipe, cache.digest, options, quiet):
         return out
     wait_for_all(place)
+    cache = cache.redrawn(recipe.data.shares)
     return begin(_task(recipe, cache, options, place, quiet), recipe, out, options, place, quiet)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -45,6 +46,7 @@ def start_from(method: nn.Module, folder: Path, say: Say) -> str:
     own = method.state_dict()
     fitting = {n: t for n, t in stored.weights.items() if n in own and own[n].shape == t.shape}
     head = _detector_head(method, stored) if stored.recipe.method == DETECTOR else None
+    begin: Callable[[Tensor, Tensor], bool] | None = getattr(method, "start_from_detector", None)
     if not any(name.startswith("encoder.") and tensor.dim() == 4 for name, tensor in fitting.items()):
         raise CheckpointError(
             "no convolution of its encoder fits this one",
@@ -53,9 +55,9 @@ def start_from(method: nn.Module, folder: Path, say: Say) -> str:
         )
     method.load_state_dict(own | fitting)
     taken = len(fitting)
-    if head is not None:
-        method.start_from_detector(*head)  # type: ignore[operator]
-        taken += len(head)
+    if head is not None and (begin is None or not begin(*head)):
+        head = None
+    taken += len(head or ())
     line = f"started from {stored.card.method} of {stored.card.dataset} (weights {stored.card.weights[:12]})"
     say(f"{line}: {taken} of its {len(stored.weights)} tensors taken{', head included' if head else ''}")
     for what, names in (
@@ -70,7 +72,7 @@ def start_from(method: nn.Module, folder: Path, say: Say) -> str:
 
 def _detector_head(method: nn.Module, stored: checkpoint.Stored) -> tuple[Tensor, Tensor] | None:
     weight, bias = stored.weights.get("head.weight"), stored.weights.get("head.bias")
-    if weight is None or bias is None or not hasattr(method, "start_from_detector"):
+    if weight is None or bias is None:
         return None
     widths = stored.recipe.model.encoder.widths, _encoder(method).state_dict()["layer4.0.conv1.weight"].shape[0]
     return (weight, bias) if torch.is_tensor(weight) and widths[0][-1] == widths[1] else None

@@ -101,27 +101,34 @@ class _Seen:
 
     def add(self, batch: PairBatch, out: PairOutput) -> None:
         # (B, 2): right, left. A method without an asymmetry head is asked by its more abnormal side.
-        sides = torch.stack(out.side_logit.chunk(2), 1).float().cpu()
         self.has_pair_head = out.asymmetry_logit is not None
-        pair = sides.amax(1) if out.asymmetry_logit is None else out.asymmetry_logit.float().cpu()
         self.side.append(torch.stack(batch.labels.side.chunk(2), 1).cpu())
-        self.side_logit.append(sides)
         self.pair.append(batch.labels.asymmetric.cpu())
+        if out.side_logit is not None:
+            self.side_logit.append(torch.stack(out.side_logit.chunk(2), 1).float().cpu())
+        pair = self.side_logit[-1].amax(1) if out.asymmetry_logit is None else out.asymmetry_logit.float().cpu()
         self.pair_logit.append(pair)
 
     def sides_auc(self) -> float | None:
+        if not self.side_logit:
+            return None
         return auc(torch.cat(self.side).flatten().numpy(), torch.cat(self.side_logit).flatten().numpy())
 
     def figures(self) -> Numbers:
+        return {
+            "asymmetry_auc": auc(torch.cat(self.pair).numpy(), torch.cat(self.pair_logit).numpy()),
+            "abnormality_auc": self.sides_auc(),
+            "side_accuracy": self._side_accuracy(),
+        }
+
+    def _side_accuracy(self) -> float | None:
+        if not self.side_logit:
+            return None
         side, logit = torch.cat(self.side), torch.cat(self.side_logit)
         one = (side[:, 0] - side[:, 1]).abs() == 1  # pairs with exactly one abnormal side
         right = (logit[one, 0] - logit[one, 1]) * (side[one, 0] - side[one, 1])
         hits = (right > 0).double() + 0.5 * (right == 0).double()
-        return {
-            "asymmetry_auc": auc(torch.cat(self.pair).numpy(), torch.cat(self.pair_logit).numpy()),
-            "abnormality_auc": self.sides_auc(),
-            "side_accuracy": float(hits.mean()) if len(hits) else None,
-        }
+        return float(hits.mean()) if len(hits) else None
 
 
 @dataclass
@@ -141,7 +148,8 @@ class _Signs:
     def add(self, batch: PairBatch, out: PairOutput, judged: Tensor | None) -> None:
         x, breast = batch.image, batch.breast
         normal, abnormal = batch.labels.side == 0, batch.labels.side == 1
-        self._count("p_normal", guards.probability_sum(out.side_logit, normal))
+        if out.side_logit is not None:
+            self._count("p_normal", guards.probability_sum(out.side_logit, normal))
         self._count("cam", guards.mean_over(out.cam[abnormal], breast[abnormal]))
         if out.normal is None or judged is None:
             return
