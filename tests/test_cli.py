@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from disasymnet.cli import app
 
-COMMANDS = ["phantom", "scan", "prepare", "pretrain", "train", "evaluate", "predict", "report", "recipe", "doctor"]
+COMMANDS = [
+    "phantom", "scan", "explain", "prepare", "pretrain", "train", "evaluate", "predict", "report", "recipe", "doctor",
+]  # fmt: skip
 
 
 def program(*words: str) -> subprocess.CompletedProcess[str]:
@@ -58,6 +60,8 @@ def test_the_commands_are_these() -> None:
         (["phantom", "out", "--contrast", "loud"], "loud"),
         (["weights", "import", "none.pth"], "none.pth"),
         (["scan", "none"], "none"),
+        (["explain", "none.dcm"], "none.dcm"),
+        (["explain", "none.dcm", "--voi", "bone"], "bone"),
     ],
 )
 def test_bad_input_gets_one_message_and_exit_code_2(

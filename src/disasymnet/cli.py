@@ -42,6 +42,11 @@ CacheFolder = Annotated[Path, typer.Option("--data", metavar="CACHE", help="Fold
 RunFolder = Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for weights, log and results.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where this run was cut off.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Torch threads; default: the physical cores.")]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse what a mammography system would not have made so: films, free-text sides."),
+]
+Voi = Annotated[str, typer.Option(help="auto | none | lut1 ... | window1 ...: what makes the grey of DICOM files.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: from cores and memory.")]
 
 
@@ -80,11 +85,12 @@ def phantom(
 def scan(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A data set's folder, or any folder of pictures.")],
     dataset: Annotated[str | None, typer.Option(help="mini-mias | table | phantom; default: read every file.")] = None,
+    strict: Strict = False,
 ) -> None:
     """Say what a folder holds: pictures, pairs by label, and what is left out and why. Changes nothing."""
     from disasymnet.data.survey import survey
 
-    typer.echo(survey(folder, dataset))
+    typer.echo(survey(folder, dataset, strict=strict))
 
 
 @app.command()
@@ -98,6 +104,8 @@ def prepare(
     tumours: Annotated[
         Path | None, typer.Option(help="Tumour set of another data set, for Synthesis; default: ROOT/tumours.")
     ] = None,
+    voi: Voi = "auto",
+    strict: Strict = False,
     seed: Annotated[int, typer.Option(help="Of the split into train, val and test.")] = 0,
     workers: Workers = None,
 ) -> None:
@@ -111,12 +119,29 @@ def prepare(
     from disasymnet.settings import ImageSettings
 
     entry = find(dataset)
-    settings = _settings(ImageSettings, height=height, width=width or height // 2, scale=scale)
+    settings = _settings(ImageSettings, height=height, width=width or height // 2, scale=scale, voi=voi)
     if tumours is None and (root / "tumours").is_dir():
         tumours = root / "tumours"
-    options = PrepareOptions(dataset=dataset, public=entry.public, workers=workers, tumours=tumours, seed=seed)
+    options = PrepareOptions(
+        dataset=dataset, public=entry.public, workers=workers, tumours=tumours, seed=seed, strict=strict
+    )
     cache = run(entry.scan(root), settings, out, options, say)
     typer.echo(f"{out}: {len(cache.pairs)} pairs, {len(cache.singles)} single pictures.")
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture, DICOM or other.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for a picture of each step.")] = None,
+    voi: Voi = "auto",
+    strict: Strict = False,
+) -> None:
+    """Say how a file becomes a picture: what its tags state, and each grey step with its minimum and maximum."""
+    from disasymnet.images.read import Reading
+    from disasymnet.outputs.explain import explain as tell
+
+    typer.echo(tell(file, Reading(strict, voi), out))
+    typer.echo(RESEARCH)
 
 
 @app.command()
@@ -174,6 +199,7 @@ def predict(
     pictures: Annotated[list[Path], typer.Argument(metavar="[RIGHT LEFT | FOLDER]", help="Two files, or a folder.")],
     model: Annotated[Path, typer.Option("--model", metavar="RUN", help="A run or checkpoint folder.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for JSON and pictures.")],
+    strict: Strict = False,
 ) -> None:
     """Compare right and left: probabilities, heat map, and the symmetric picture, in the files' own pixels.
 
@@ -181,7 +207,7 @@ def predict(
     """
     from disasymnet.outputs.prediction import predict_to
 
-    typer.echo(predict_to(pictures, model, out, say))
+    typer.echo(predict_to(pictures, model, out, say, strict=strict))
     typer.echo(RESEARCH)
 
 

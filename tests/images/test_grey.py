@@ -77,6 +77,27 @@ def test_inverted_once_or_not_at_all(tmp_path: Path, photometric: str, shape: st
     np.testing.assert_allclose(got, 1 - ramp if inverted else ramp, atol=1e-6)
 
 
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 1900, "WindowWidth": 3000}])
+def test_monochrome1_equals_monochrome2_exactly(tmp_path: Path, window: dict[str, int]) -> None:
+    """The same picture three times: as it is, stored inverted, and inverted twice."""
+    rng = np.random.default_rng(5)
+    stored = rng.integers(0, 4096, (64, 64)).astype(np.uint16)
+    mirrored = {"WindowCenter": 4096 - window["WindowCenter"], "WindowWidth": window["WindowWidth"]} if window else {}
+    one = pixels(tmp_path, stored, **window)
+    np.testing.assert_array_equal(
+        pixels(tmp_path, 4095 - stored, PhotometricInterpretation="MONOCHROME1", **mirrored), one
+    )
+    np.testing.assert_array_equal(
+        pixels(tmp_path, stored, PhotometricInterpretation="MONOCHROME1", PresentationLUTShape="INVERSE", **window), one
+    )
+
+
+def test_a_window_that_leaves_one_grey_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="leaves one grey") as caught:
+        pixels(tmp_path, WindowCenter=-5000, WindowWidth=10)
+    assert caught.value.code == "constant"
+
+
 def test_padding_is_air_and_takes_no_part_in_the_range(tmp_path: Path) -> None:
     stored = RAMP.copy()
     stored[0] = 4095
