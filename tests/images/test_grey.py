@@ -66,11 +66,12 @@ def test_rescale_runs_before_the_window(tmp_path: Path) -> None:
         ("MONOCHROME2", None, False),
         ("MONOCHROME1", None, True),
         ("MONOCHROME2", "INVERSE", True),
-        ("MONOCHROME1", "INVERSE", False),
+        ("MONOCHROME1", "INVERSE", True),
         ("MONOCHROME1", "IDENTITY", True),
     ],
 )
 def test_inverted_once_or_not_at_all(tmp_path: Path, photometric: str, shape: str | None, inverted: bool) -> None:
+    """Never twice: PS3.3 C.8.11.3 has INVERSE accompany MONOCHROME1."""
     tags = {} if shape is None else {"PresentationLUTShape": shape}
     got = pixels(tmp_path, PhotometricInterpretation=photometric, **tags)
     ramp = np.linspace(0, 1, 64).reshape(8, 8)
@@ -79,17 +80,14 @@ def test_inverted_once_or_not_at_all(tmp_path: Path, photometric: str, shape: st
 
 @pytest.mark.parametrize("window", [{}, {"WindowCenter": 1900, "WindowWidth": 3000}])
 def test_monochrome1_equals_monochrome2_exactly(tmp_path: Path, window: dict[str, int]) -> None:
-    """The same picture three times: as it is, stored inverted, and inverted twice."""
+    """The same picture three times: as it is, stored inverted, and stored inverted with both tags that say so."""
     rng = np.random.default_rng(5)
     stored = rng.integers(0, 4096, (64, 64)).astype(np.uint16)
     mirrored = {"WindowCenter": 4096 - window["WindowCenter"], "WindowWidth": window["WindowWidth"]} if window else {}
     one = pixels(tmp_path, stored, **window)
-    np.testing.assert_array_equal(
-        pixels(tmp_path, 4095 - stored, PhotometricInterpretation="MONOCHROME1", **mirrored), one
-    )
-    np.testing.assert_array_equal(
-        pixels(tmp_path, stored, PhotometricInterpretation="MONOCHROME1", PresentationLUTShape="INVERSE", **window), one
-    )
+    for shape in ({}, {"PresentationLUTShape": "INVERSE"}):
+        tags = {"PhotometricInterpretation": "MONOCHROME1", **shape, **mirrored}
+        np.testing.assert_array_equal(pixels(tmp_path, 4095 - stored, **tags), one)
 
 
 def test_a_window_that_leaves_one_grey_is_refused(tmp_path: Path) -> None:

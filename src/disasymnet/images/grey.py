@@ -208,17 +208,24 @@ def window(values: Values, centre: float, width: float, function: str = "LINEAR"
 
 
 def _inversion(header: Header, tape: _Tape) -> None:
-    """MONOCHROME1 shows low values bright, and so does the shape INVERSE: one of them inverts, both do not."""
+    """MONOCHROME1 shows low values bright, and so does the shape INVERSE; a mammogram that says both says it once.
+
+    PS3.3 C.8.11.3 has INVERSE stand with MONOCHROME1, and IDENTITY with MONOCHROME2: the shape repeats the photometric
+    interpretation and does not undo it. Where the two contradict each other, the one that inverts is believed.
+    """
     photometric = header.text("PhotometricInterpretation").upper()
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         what = f"{photometric[:16] or 'nothing'} is no grey scale"
         raise header.refusal("grey_scale", what, "PhotometricInterpretation")
-    shape = header.text("PresentationLUTShape").upper() or "IDENTITY"
-    if (photometric == "MONOCHROME1") == (shape == "INVERSE"):
-        tape.write("inversion", f"none: {photometric}, {shape[:16]}")
+    shape = header.text("PresentationLUTShape").upper()[:16]
+    said = f"{photometric}, {shape}" if shape else photometric
+    if (photometric, shape) in (("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")):
+        tape.notes.append(f"{said}: they contradict each other, taken as inverted")
+    if photometric == "MONOCHROME2" and shape != "INVERSE":
+        tape.write("inversion", f"none: {said}")
         return
     tape.values = 1 - tape.values
-    tape.write("inversion", f"inverted: {photometric}, {shape[:16]}")
+    tape.write("inversion", f"inverted: {said}")
 
 
 def _through(header: Header, keyword: str, item: Dataset, values: Values) -> tuple[Values, float]:
