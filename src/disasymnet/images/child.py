@@ -162,11 +162,20 @@ class _Child:
             self._process.wait(5)
         code = self._process.returncode
         self.close()
+        tag = "PixelData" if _begins_as_dicom(path) else None
         if late:
-            return refusal("timeout", f"it was not read within {self._bounds.wall_s:g} s", path)
+            return refusal("timeout", f"it was not read within {self._bounds.wall_s:g} s", path, tag)
         if code is not None and -code == _CPU_SIGNAL:
-            return refusal("timeout", f"it was not decoded within {self._bounds.cpu_s} s of CPU time", path)
-        return refusal("crash", f"the process that decoded it ended ({code})", path)
+            return refusal("timeout", f"it was not decoded within {self._bounds.cpu_s} s of CPU time", path, tag)
+        return refusal("crash", f"the process that decoded it ended ({code})", path, tag)
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

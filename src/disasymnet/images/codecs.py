@@ -165,9 +165,12 @@ def _rle(data: bytes, layout: Layout) -> NDArray[Any]:
         if not _RLE.size <= start <= end <= len(data):
             raise StreamError("damaged", f"RLE segment {number + 1} lies outside of the stream")
         # A segment may be padded to an even length; the decoder stops at the size wanted.
-        segment = imagecodecs.packbits_decode(data[start:end], out=size)
+        try:
+            segment = imagecodecs.packbits_decode(data[start:end], out=size)
+        except imagecodecs.PackbitsError:  # the only thing that can be wrong is the length
+            segment = b""
         if len(segment) != size:
-            raise StreamError("pixel_length", f"RLE segment {number + 1} has {len(segment):,} of {size:,} bytes")
+            raise StreamError("pixel_length", f"RLE segment {number + 1} does not hold {size:,} bytes")
         out[:, count - 1 - number] = np.frombuffer(segment, np.uint8)
     return out.view("<u2" if count == 2 else np.uint8).reshape(layout.rows, layout.columns)
 

@@ -158,7 +158,11 @@ def _refuse_weak(header: Header, found: Facts) -> None:
 
 def _refuse_wall(header: Header, found: Facts, ways: Grey) -> None:
     """Strict mode: the chest wall lies where the tags have it (PS3.3 C.7.6.1.1.1)."""
-    expected, seen = wall_by_tags(header, found.laterality), find_breast(ways.pixels()).chest_wall
+    expected = wall_by_tags(header, found.laterality)
+    try:
+        seen = find_breast(ways.pixels()).chest_wall
+    except PictureError as error:
+        raise header.refusal(error.code, error.reason, "PixelData") from None
     if expected != seen:
         what = f"the chest wall lies at the {seen} edge, by the tags of the {found.laterality} breast at the {expected}"
         raise header.refusal("strict_wall", what, "PatientOrientation")

@@ -94,10 +94,15 @@ def mammogram(pixels: Pixels, *, bits: int = 12, **tags: Any) -> Dataset:
     return dataset
 
 
+def encode(pixels: Pixels, syntax: str) -> bytes | bytearray:
+    """The stream of a compressed transfer syntax."""
+    return _ENCODERS[syntax](pixels)
+
+
 def write(dataset: Dataset, pixels: Pixels, syntax: str = ExplicitVRLittleEndian) -> bytes:
     """The file of a data set and its pixels (rows, columns), 8 or 16 bits, in a transfer syntax of `SYNTAXES`."""
     if syntax in _ENCODERS:
-        return write_stream(dataset, _ENCODERS[syntax](pixels), syntax)
+        return write_stream(dataset, encode(pixels, syntax), syntax)
     stored = pixels.byteswap() if syntax == ExplicitVRBigEndian else pixels
     return _file(dataset, stored.tobytes(), syntax)
 
