@@ -118,6 +118,9 @@ def _folder(model: Model, folder: Path, out: Path, say: Say, *, strict: bool) ->
                 "left_sha256": prediction.left.sha256,
             }
         )
+    if not rows:
+        first = next(entry for entry in rejected if entry.code != "partner")
+        raise PairingError(f"no pair could be answered: {first.reason}", where=first.path, hint=first.hint)
     columns = ["folder", "asymmetry", "right", "left", "warnings", "right_sha256", "left_sha256"]
     write_csv(out / "predictions.csv", columns, rows)
     return "\n".join([f"{len(rows)} pairs answered: {out / 'predictions.csv'}", *_left_out(rejected, folder)])
