@@ -52,6 +52,9 @@ class SidePrediction:
     """Of the file; empty for a picture that was not read from one."""
     steps: tuple[GreyStep, ...] = ()
     """How the file's stored values became `pixels`."""
+    laterality_from: str | None = None
+    """The DICOM attribute that named the breast; None if its place did."""
+    view_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Prediction:
     view: View | None
     warnings: tuple[str, ...]
     card: Card
+    strict: bool = False
+    """Whether the files were read in strict mode."""
 
     @property
     def right(self) -> SidePrediction:
@@ -121,7 +126,8 @@ class Model:
         """
         # The grey is made as it was for training.
         reading = Reading(strict, self.checkpoint.recipe.image.voi)
-        return self.predict_pictures(Source.read(Path(right), reading), Source.read(Path(left), reading))
+        seen = self.predict_pictures(Source.read(Path(right), reading), Source.read(Path(left), reading))
+        return replace(seen, strict=strict)
 
     def predict_pictures(self, right: Source, left: Source) -> Prediction:
         """The answer on two pictures already read; errors and warnings as for `predict`."""
@@ -221,6 +227,8 @@ def _side(source: Source, prepared: Prepared, out: PairOutput, row: int, probabi
         abnormal_part=None if part is None else np.where(breast, part, 0).astype(np.float32),
         sha256=source.sha256,
         steps=source.picture.steps,
+        laterality_from=source.picture.facts.laterality_from,
+        view_from=source.picture.facts.view_from,
     )
 
 

@@ -50,6 +50,7 @@ def to_dict(prediction: Prediction) -> dict[str, Any]:
         "asymmetry": prediction.asymmetry,
         "right": _side(prediction.right),
         "left": _side(prediction.left),
+        "mode": "strict" if prediction.strict else "lenient",
         "view": None if prediction.view is None else prediction.view.value,
         "scores": "in [0, 1], for ranking; not calibrated, no threshold implied. Abnormal: any finding, benign or not.",
         "warnings": list(prediction.warnings),
@@ -74,6 +75,7 @@ def _side(side: SidePrediction) -> dict[str, Any]:
         "breast_share": float(side.breast.mean()),
         "rows": rows,
         "columns": columns,
+        "stated_by": {"laterality": side.laterality_from, "view": side.view_from},
         "grey_steps": [asdict(step) for step in side.steps],
         "sha256": side.sha256,
     }
