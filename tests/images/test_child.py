@@ -109,6 +109,32 @@ def test_the_child_gives_what_this_process_would(tmp_path: Path) -> None:
     assert not ours.pixels.flags.writeable
 
 
+def test_a_child_that_was_killed_between_two_files_is_replaced(tmp_path: Path) -> None:
+    path = made(tmp_path / "x.dcm")
+    read_picture(path)
+    assert child._child is not None
+    first = child._child._process
+    first.kill()
+    first.wait()
+    assert read_picture(path).pixels.shape == (96, 64)
+    assert child._child._process.pid != first.pid
+
+
+def test_an_interrupted_question_leaves_no_stale_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, other = made(tmp_path / "x.dcm"), tmp_path / "other.dcm"
+    other.write_bytes(write(mammogram(drawn(40, 30)), drawn(40, 30)))
+    read_picture(path)
+
+    def interrupted(self: object, path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(child._Child, "_receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            read_picture(path)
+    assert read_picture(other).pixels.shape == (40, 30)
+
+
 def test_paths_of_any_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / os.fsdecode(b"breast \xff\n\xc3\xa9.dcm")
     assert read_picture(made(path)).pixels.shape == (96, 64)

@@ -10,7 +10,9 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    ExplicitVRBigEndian,
     HTJ2KLossless,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -24,7 +26,7 @@ from disasymnet.errors import PictureError
 from disasymnet.images import codecs
 from disasymnet.images.read import read_picture
 from disasymnet.images.skeleton import walk
-from disasymnet.testkit.files import LOSSY, SYNTAXES, drawn, mammogram, write, write_stream
+from disasymnet.testkit.files import LOSSY, SYNTAXES, drawn, encode, mammogram, write, write_stream
 
 # Of an 8-bit or 12-bit picture, in grey levels of the picture.
 LOSSY_BOUND = dict.fromkeys(LOSSY, 0.02)
@@ -102,6 +104,28 @@ def test_other_decoders_give_the_same_stored_values(name: str) -> None:
         ours = codecs.decode(skeleton.read_pixels(), skeleton.syntax, layout)
     mask = (1 << dataset.BitsStored) - 1
     np.testing.assert_array_equal(ours.astype(np.int64) & mask, expected.astype(np.int64) & mask)
+
+
+def test_a_stream_in_fragments_and_one_in_a_jp2_file(tmp_path: Path) -> None:
+    stored = drawn()
+    native = read_picture(saved(tmp_path / "native.dcm", write(mammogram(stored), stored))).pixels
+    whole = bytes(encode(stored, JPEG2000Lossless))
+    one = write_stream(mammogram(stored), whole, JPEG2000Lossless)
+    several = one.replace(encapsulate([whole]), encapsulate([whole], fragments_per_frame=3))
+    assert several != one
+    boxed = imagecodecs.jpeg2k_encode(stored, 0, codecformat="JP2", reversible=True)
+    for content in (several, write_stream(mammogram(stored), boxed, JPEG2000Lossless)):
+        np.testing.assert_array_equal(read_picture(saved(tmp_path / "x.dcm", content)).pixels, native)
+
+
+def test_eight_bits_in_words_of_big_endian(tmp_path: Path) -> None:
+    """Bytes lie in pairs turned round (PS3.5 8.1.2, annex A.3)."""
+    stored = drawn(bits=8).astype(np.uint8)
+    native = read_picture(saved(tmp_path / "native.dcm", write(mammogram(stored, bits=8), stored)))
+    turned = write(mammogram(stored, bits=8), stored.view(np.uint16).byteswap().view(np.uint8), ExplicitVRBigEndian)
+    path = saved(tmp_path / "x.dcm", turned.replace(b"\x7f\xe0\x00\x10OB", b"\x7f\xe0\x00\x10OW"))
+    np.testing.assert_array_equal(pydicom.dcmread(path).pixel_array, stored)
+    np.testing.assert_array_equal(read_picture(path).pixels, native.pixels)
 
 
 def refused(path: Path) -> PictureError:

@@ -63,6 +63,8 @@ def ask(what: What, path: Path, reading: Reading) -> Answer:
     with _LOCK:
         # A forked process must not talk through its parent's pipe.
         if _child is None or _child.owner != os.getpid() or not _child.lives():
+            if _child is not None:
+                _child.close()
             _child = _Child(BOUNDS)
         return _child.ask(what, path, reading)
 
@@ -103,7 +105,8 @@ class _Child:
         atexit.unregister(self.close)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(OSError):  # words that the child did not hear any more
+                    pipe.close()
         self._process.kill()
         self._process.wait()
 
