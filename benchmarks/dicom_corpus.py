@@ -35,7 +35,7 @@ from disasymnet.images.decode import is_dicom
 from disasymnet.images.picture import MOST_PIXELS
 from disasymnet.images.read import read_picture
 from disasymnet.testkit.corpus import write_corpus
-from disasymnet.testkit.files import drawn, mammogram, write
+from disasymnet.testkit.mammograms import drawn, mammogram, write
 
 LARGE = {
     "uncompressed": ExplicitVRLittleEndian, "JPEG lossless": JPEGLosslessSV1, "JPEG-LS": JPEGLSLossless,

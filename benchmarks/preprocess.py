@@ -56,7 +56,7 @@ from disasymnet.images.skeleton import walk
 from disasymnet.records import Mammogram
 from disasymnet.settings import ImageSettings
 from disasymnet.terms import Laterality, View
-from disasymnet.testkit.files import mammogram, write
+from disasymnet.testkit.mammograms import mammogram, write
 
 ROWS, COLUMNS, PIXEL_MM = 3328, 2560, 0.07
 SETTINGS = ImageSettings()

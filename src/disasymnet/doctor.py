@@ -74,7 +74,7 @@ def _decoders() -> list[str]:
     """Whether a small mammogram in each transfer syntax is decoded: a decoder that is there can still refuse."""
     from disasymnet.images.codecs import SYNTAXES
     from disasymnet.images.read import read_picture
-    from disasymnet.testkit.files import drawn, mammogram, write
+    from disasymnet.testkit.mammograms import drawn, mammogram, write
 
     lines = []
     with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ from disasymnet.data.workers import default_workers, make_all
 from disasymnet.images import child
 from disasymnet.records import Mammogram
 from disasymnet.terms import View
-from disasymnet.testkit.files import mammogram, write
+from disasymnet.testkit.mammograms import mammogram, write
 from tests.images.drawn import breast
 from tests.images.test_child import DEADLY
 

@@ -17,7 +17,7 @@ from disasymnet.images import child
 from disasymnet.images.child import Bounds
 from disasymnet.images.decode import decode_picture
 from disasymnet.images.read import read_picture
-from disasymnet.testkit.files import drawn, mammogram, write
+from disasymnet.testkit.mammograms import drawn, mammogram, write
 
 # Stands before the real imagecodecs on the child's path: JPEG dies, JPEG-LS hangs, JPEG 2000 eats.
 DEADLY = """

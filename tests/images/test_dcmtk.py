@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from disasymnet.images.read import Reading, read_picture
 from disasymnet.phantom import PhantomSettings, make_exams
-from disasymnet.testkit.files import drawn, mammogram, write
+from disasymnet.testkit.mammograms import drawn, mammogram, write
 from tests.images.test_grey import lut
 
 pytestmark = pytest.mark.skipif(shutil.which("dcmj2pnm") is None, reason="dcmtk is not installed")

@@ -19,7 +19,7 @@ from disasymnet.images.dicom import open_dicom
 from disasymnet.images.grey import Grey
 from disasymnet.images.picture import Facts, Reading
 from disasymnet.images.refusals import NEXT_STEP
-from disasymnet.testkit.files import drawn, mammogram, write
+from disasymnet.testkit.mammograms import drawn, mammogram, write
 
 PIXELS = drawn(24, 16)
 

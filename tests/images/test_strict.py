@@ -12,7 +12,7 @@ from PIL import Image
 from disasymnet.errors import PictureError, RecipeError
 from disasymnet.images.read import LENIENT, Reading, read_picture
 from disasymnet.terms import Laterality, View
-from disasymnet.testkit.files import drawn, mammogram, write
+from disasymnet.testkit.mammograms import drawn, mammogram, write
 from tests.images.drawn import breast, film, save
 
 STRICT = Reading(strict=True)

@@ -26,7 +26,7 @@ from disasymnet.errors import PictureError
 from disasymnet.images import codecs
 from disasymnet.images.read import read_picture
 from disasymnet.images.skeleton import walk
-from disasymnet.testkit.files import LOSSY, SYNTAXES, drawn, encode, mammogram, write, write_stream
+from disasymnet.testkit.mammograms import LOSSY, SYNTAXES, drawn, encode, mammogram, write, write_stream
 
 # Of an 8-bit or 12-bit picture, in grey levels of the picture.
 LOSSY_BOUND = dict.fromkeys(LOSSY, 0.02)

@@ -7,7 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from disasymnet.cli import app
-from disasymnet.testkit.files import drawn, mammogram, write
+from disasymnet.testkit.mammograms import drawn, mammogram, write
 
 
 def test_each_step_with_its_range_and_its_picture(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from disasymnet.testkit.files import SYNTAXES, as_bytes, deflated, drawn, encode, mammogram, write, write_stream
+from disasymnet.testkit.mammograms import SYNTAXES, as_bytes, deflated, drawn, encode, mammogram, write, write_stream
 
 ANY = ("ok", "refused")
 REFUSED = ("refused",)
