@@ -16,6 +16,7 @@ from PIL import Image
 
 from disasymnet.errors import PictureError
 from disasymnet.images.dicom import MOST_PIXELS, read_dicom
+from disasymnet.images.masks import dicom_mask, fill_outline
 from disasymnet.images.picture import Facts, GreyStep, Picture
 
 __all__ = ["Facts", "GreyStep", "Picture", "read_mask", "read_picture"]
@@ -52,13 +53,16 @@ def read_picture(path: Path) -> Picture:
     return Picture(pixels, Facts(bits=bits, notes=tuple(notes)), steps)
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """A raster mask, bool (rows, columns): pixels above half of its maximum. PictureError if it marks nothing."""
-    stored, _, _ = _raster(path)
+def read_mask(path: Path, *, outline: bool = False) -> NDArray[np.bool_]:
+    """A mask, bool (rows, columns): pixels above half of its maximum; with `outline` what these enclose, too.
+
+    PictureError if it marks nothing, a DICOM mask holds more than two values, or an outline is open.
+    """
+    stored = dicom_mask(path) if _is_dicom(path) else _raster(path)[0]
     if not stored.any():
         raise PictureError("the mask marks nothing", where=path, code="constant")
     mask: NDArray[np.bool_] = stored > stored.max() / 2
-    return mask
+    return fill_outline(mask, path) if outline else mask
 
 
 def _is_dicom(path: Path) -> bool:
