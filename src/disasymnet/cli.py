@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from disasymnet import __version__
+from disasymnet.datasets import DATASETS
 from disasymnet.errors import DisAsymNetError
 from disasymnet.progress import say
 
@@ -79,7 +80,9 @@ def phantom(
 @app.command()
 def scan(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A data set's folder, or any folder of pictures.")],
-    dataset: Annotated[str | None, typer.Option(help="mini-mias | table | phantom; default: read every file.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="One of: " + ", ".join(DATASETS) + "; default: read every file.")
+    ] = None,
 ) -> None:
     """Say what a folder holds: pictures, pairs by label, and what is left out and why. Changes nothing."""
     from disasymnet.data.survey import survey
@@ -89,7 +92,7 @@ def scan(
 
 @app.command()
 def prepare(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="mini-mias | table | phantom")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="One of: " + ", ".join(DATASETS))],
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],
     out: Annotated[Path, typer.Option("--out", metavar="CACHE", help="Folder for the prepared pairs.")],
     height: Annotated[int, typer.Option(min=32, max=4096, help="Rows of the model grid.")] = 1024,
@@ -98,6 +101,9 @@ def prepare(
     tumours: Annotated[
         Path | None, typer.Option(help="Tumour set of another data set, for Synthesis; default: ROOT/tumours.")
     ] = None,
+    official_split: Annotated[
+        bool, typer.Option("--official-split", help="Use the publishers' own split (vindr, cbis-ddsm).")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the split into train, val and test.")] = 0,
     workers: Workers = None,
 ) -> None:
@@ -115,7 +121,7 @@ def prepare(
     if tumours is None and (root / "tumours").is_dir():
         tumours = root / "tumours"
     options = PrepareOptions(dataset=dataset, public=entry.public, workers=workers, tumours=tumours, seed=seed)
-    cache = run(entry.scan(root), settings, out, options, say)
+    cache = run(entry.read(root, official_split=official_split), settings, out, options, say)
     typer.echo(f"{out}: {len(cache.pairs)} pairs, {len(cache.singles)} single pictures.")
 
 

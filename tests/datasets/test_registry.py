@@ -9,10 +9,11 @@ from PIL import Image
 from disasymnet.data.survey import survey
 from disasymnet.datasets import DATASETS, find
 from disasymnet.errors import DatasetError
+from disasymnet.testkit.cbis_ddsm import make_cbis_ddsm
 
 
 def test_every_data_set_refuses_an_empty_folder(tmp_path: Path) -> None:
-    assert set(DATASETS) == {"mini-mias", "table", "phantom"}
+    assert set(DATASETS) == {"mini-mias", "cbis-ddsm", "table", "phantom"}
     for dataset in DATASETS.values():
         with pytest.raises(DatasetError):
             dataset.scan(tmp_path)
@@ -34,3 +35,12 @@ def test_what_a_data_set_warns_of_is_told(tmp_path: Path) -> None:
     Image.fromarray(np.tile(np.arange(64, dtype=np.uint8) * 3, (64, 1))).save(tmp_path / "r.png")
     (tmp_path / "table.csv").write_text("patient_id,image_path,laterality,view,birads\nW1,r.png,R,CC,0\n")
     assert "warning: " in survey(tmp_path / "table.csv", "table")
+
+
+def test_an_official_split_is_used_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    make_cbis_ddsm(tmp_path)
+    assert {picture.split for picture in find("cbis-ddsm").read(tmp_path).pictures} == {None}
+    asked = find("cbis-ddsm").read(tmp_path, official_split=True)
+    assert {picture.split for picture in asked.pictures} == {"train", "test"}
+    with pytest.raises(DatasetError, match="no official split"):
+        find("mini-mias").read(tmp_path, official_split=True)
