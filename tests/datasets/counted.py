@@ -21,7 +21,7 @@ def counted(found: Scan) -> Planted:
         abnormal=labels[True],
         unknown=labels[None],
         pairs=Counter(tuple(picture.abnormal for picture in pair.pictures) for pair in pairs),
-        lesions=Counter(str(finding.kind) for finding in findings),
+        lesions=Counter(str(finding.kind or "unknown") for finding in findings),
         located=sum(finding.region is not None for finding in findings),
         rejected=Counter(entry.code for entry in found.rejected),
     )

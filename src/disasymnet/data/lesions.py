@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from disasymnet.data.manifest import CachedFinding
 from disasymnet.errors import PictureError
 from disasymnet.images.geometry import Geometry
+from disasymnet.images.masks import fill_curve
 from disasymnet.images.read import read_mask
 from disasymnet.records import Box, Circle, Finding, MaskFile, Outline, Region
 
@@ -49,12 +49,7 @@ def region_mask(region: Region, shape: tuple[int, int]) -> tuple[Mask, tuple[str
     if isinstance(region, MaskFile):
         return _read(region, shape)
     if isinstance(region, Outline):
-        # Pillow counts from the centre of the first pixel; a thin curve still marks what it runs through.
-        corners = [(x - 0.5, y - 0.5) for x, y in region.corners()]
-        drawn = Image.new("L", (shape[1], shape[0]))
-        if corners:
-            ImageDraw.Draw(drawn).polygon([*corners, corners[0]], fill=1, outline=1)
-        return np.asarray(drawn) > 0, ()
+        return fill_curve(np.array(region.corners(), dtype=np.float64).reshape(-1, 2), shape), ()
     y, x = _centres(shape)
     return _inside(region, y, x), ()
 

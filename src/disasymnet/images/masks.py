@@ -1,4 +1,4 @@
-"""Lesion masks as data sets hand them out: DICOM files of two values, and pictures that draw an outline only."""
+"""Lesion masks as data sets hand them out: DICOM files of two values, pictures of an outline, and curves."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from disasymnet.errors import PictureError
@@ -55,3 +56,31 @@ def fill_outline(line: Mask, path: Path) -> Mask:
     area = np.zeros_like(line)
     area[window] = filled
     return area
+
+
+def fill_curve(points: NDArray[np.float64], shape: tuple[int, int]) -> Mask:
+    """What a closed curve (N, 2) of points x, y encloses or runs through, bool (rows, columns).
+
+    Enclosed are pixels whose centre lies inside (even-odd rule). What lies outside of the picture is cut off.
+    """
+    rows, columns = shape
+    if not len(points):
+        return np.zeros(shape, dtype=np.bool_)
+    start, stop = points, np.roll(points, -1, axis=0)
+    # Rows whose centre line an edge crosses, its lower end left out: each crossing counts once.
+    first, last = (
+        np.ceil(end(start[:, 1], stop[:, 1]) - 0.5).clip(0, rows).astype(int) for end in (np.minimum, np.maximum)
+    )
+    edge = np.repeat(np.arange(len(points)), last - first)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(last - first) - last, last - first)
+    share = (row + 0.5 - start[edge, 1]) / (stop[edge, 1] - start[edge, 1])
+    x = start[edge, 0] + share * (stop[edge, 0] - start[edge, 0])
+    column = np.ceil(x - 0.5).clip(0, columns).astype(int)
+    crossings = np.bincount(row * (columns + 1) + column, minlength=rows * (columns + 1)).astype(np.uint8)
+    # Bytes overflow at 256, which is even.
+    inside = np.cumsum(crossings.reshape(rows, columns + 1), axis=1, dtype=np.uint8)[:, :columns] % 2 == 1
+    line = Image.new("1", (columns, rows))
+    corners = np.floor(points).astype(int).tolist()
+    ImageDraw.Draw(line).line([tuple(corner) for corner in [*corners, corners[0]]], fill=1)
+    marked: Mask = inside | np.asarray(line)
+    return marked

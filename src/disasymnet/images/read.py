@@ -1,4 +1,4 @@
-"""Any picture file as pixels in [0, 1]: DICOM, PGM, PNG, TIFF, WebP and JPEG.
+"""Any picture file as pixels in [0, 1]: DICOM, PGM, PNG, TIFF, WebP, JPEG, and DDSM's lossless JPEG.
 
 The range of a raster file is that of its format (255, 65535 or a PGM's own maximum), never the picture's. Sixteen bits
 stay sixteen: a file that would decode to fewer is refused. Size, frames and colours are checked before decoding.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from disasymnet.errors import PictureError
+from disasymnet.images.ddsm_film import read_ljpeg
 from disasymnet.images.dicom import MOST_PIXELS, read_dicom
 from disasymnet.images.masks import dicom_mask, fill_outline
 from disasymnet.images.picture import Facts, GreyStep, Picture
@@ -34,6 +35,8 @@ def read_picture(path: Path) -> Picture:
     Raster files state no facts but their bits. PictureError with a code if the file is damaged, larger than 40 million
     pixels, coloured, has several frames, or holds one value only.
     """
+    if path.suffix.upper() == ".LJPEG":
+        return read_ljpeg(path)
     if _is_dicom(path):
         return read_dicom(path)
     stored, bits, notes = _raster(path)
