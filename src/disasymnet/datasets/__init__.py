@@ -45,6 +45,7 @@ DATASETS: dict[str, Dataset] = {
     "mini-mias": Dataset(_module("mini_mias"), True, "322 film mammograms, 161 women, MLO, circles round the lesions"),
     "ddsm": Dataset(_module("ddsm"), True, "film exams with outlines: DDSM as its server held it, or Mini-DDSM"),
     "cbis-ddsm": Dataset(_module("cbis_ddsm"), True, "marked film views with lesion masks; no normal picture", True),
+    "vindr": Dataset(_module("vindr"), True, "5,000 digital exams, BI-RADS for each breast, boxes for some", True),
     "table": Dataset(_module("table"), False, "your own pictures, named by a CSV or Parquet table"),
     "phantom": Dataset(_module("phantom"), True, "computed exams with known lesions, from `disasymnet phantom`"),
 }
