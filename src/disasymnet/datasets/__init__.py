@@ -43,6 +43,7 @@ def _module(name: str) -> Callable[[Path], Scan]:
 
 DATASETS: dict[str, Dataset] = {
     "mini-mias": Dataset(_module("mini_mias"), True, "322 film mammograms, 161 women, MLO, circles round the lesions"),
+    "inbreast": Dataset(_module("inbreast"), True, "digital exams of 115 women with outlines of every finding"),
     "ddsm": Dataset(_module("ddsm"), True, "film exams with outlines: DDSM as its server held it, or Mini-DDSM"),
     "cbis-ddsm": Dataset(_module("cbis_ddsm"), True, "marked film views with lesion masks; no normal picture", True),
     "vindr": Dataset(_module("vindr"), True, "5,000 digital exams, BI-RADS for each breast, boxes for some", True),
