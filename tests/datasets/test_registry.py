@@ -13,7 +13,7 @@ from disasymnet.testkit.cbis_ddsm import make_cbis_ddsm
 
 
 def test_every_data_set_refuses_an_empty_folder(tmp_path: Path) -> None:
-    assert set(DATASETS) == {"mini-mias", "inbreast", "ddsm", "cbis-ddsm", "vindr", "table", "phantom"}
+    assert set(DATASETS) == {"mini-mias", "inbreast", "ddsm", "cbis-ddsm", "vindr", "cmmd", "table", "phantom"}
     for dataset in DATASETS.values():
         with pytest.raises(DatasetError):
             dataset.scan(tmp_path)

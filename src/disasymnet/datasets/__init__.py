@@ -47,6 +47,7 @@ DATASETS: dict[str, Dataset] = {
     "ddsm": Dataset(_module("ddsm"), True, "film exams with outlines: DDSM as its server held it, or Mini-DDSM"),
     "cbis-ddsm": Dataset(_module("cbis_ddsm"), True, "marked film views with lesion masks; no normal picture", True),
     "vindr": Dataset(_module("vindr"), True, "5,000 digital exams, BI-RADS for each breast, boxes for some", True),
+    "cmmd": Dataset(_module("cmmd"), True, "digital exams of 1,775 women with a biopsied breast; no place, no normal"),
     "table": Dataset(_module("table"), False, "your own pictures, named by a CSV or Parquet table"),
     "phantom": Dataset(_module("phantom"), True, "computed exams with known lesions, from `disasymnet phantom`"),
 }

@@ -74,7 +74,7 @@ def write_secondary_capture(path: Path, pixels: NDArray[Any], tags: Mapping[str,
 
 
 def write_mammogram(
-    path: Path, pixels: NDArray[np.uint16], tags: Mapping[str, Any], *, bits: int = 12, syntax: UID | None = None
+    path: Path, pixels: NDArray[Any], tags: Mapping[str, Any], *, bits: int = 12, syntax: UID | None = None
 ) -> None:
     """A Digital Mammography X-Ray Image For Presentation; `syntax` compresses it."""
     presentation = {"PresentationIntentType": "FOR PRESENTATION", **tags}
