@@ -11,7 +11,19 @@ from typer.testing import CliRunner
 
 from disasymnet.cli import app
 
-COMMANDS = ["phantom", "scan", "prepare", "pretrain", "train", "evaluate", "predict", "report", "recipe", "doctor"]
+COMMANDS = [
+    "phantom",
+    "scan",
+    "describe",
+    "prepare",
+    "pretrain",
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+    "recipe",
+    "doctor",
+]
 
 
 def program(*words: str) -> subprocess.CompletedProcess[str]:

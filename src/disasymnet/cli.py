@@ -91,6 +91,23 @@ def scan(
 
 
 @app.command()
+def describe(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="One of: " + ", ".join(DATASETS))],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],
+) -> None:
+    """Count a data set beside the published numbers and the paper's, and explain each difference. Changes nothing.
+
+    Women, exams, pictures, views, labels, pairs and lesions. A partial download is counted as it is.
+
+    Example: disasymnet describe mini-mias all-mias
+    """
+    from disasymnet.data.describe import describe as run
+
+    typer.echo(run(dataset, root))
+    typer.echo(RESEARCH)
+
+
+@app.command()
 def prepare(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="One of: " + ", ".join(DATASETS))],
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],

@@ -6,6 +6,25 @@ one data set below a folder and returns what a reader has to find there, counted
 
 from __future__ import annotations
 
-from disasymnet.testkit.planted import Planted
+from collections.abc import Callable
+from pathlib import Path
 
-__all__ = ["Planted"]
+from disasymnet.testkit.cbis_ddsm import make_cbis_ddsm
+from disasymnet.testkit.cmmd import make_cmmd
+from disasymnet.testkit.ddsm import make_ddsm
+from disasymnet.testkit.inbreast import make_inbreast
+from disasymnet.testkit.mini_ddsm import make_mini_ddsm
+from disasymnet.testkit.planted import Planted
+from disasymnet.testkit.vindr import make_vindr
+
+__all__ = ["MAKERS", "Planted"]
+
+MAKERS: dict[str, Callable[[Path], Planted]] = {
+    "inbreast": make_inbreast,
+    "ddsm": make_ddsm,
+    "mini-ddsm": make_mini_ddsm,
+    "cbis-ddsm": make_cbis_ddsm,
+    "vindr": make_vindr,
+    "cmmd": make_cmmd,
+}
+"""By the data set's name; the imitation `mini-ddsm` is read as `ddsm`."""
