@@ -12,18 +12,9 @@ from typer.testing import CliRunner
 from disasymnet.cli import app
 
 COMMANDS = [
-    "phantom",
-    "scan",
-    "describe",
-    "prepare",
-    "pretrain",
-    "train",
-    "evaluate",
-    "predict",
-    "report",
-    "recipe",
+    "phantom", "scan", "describe", "prepare", "tumours", "pretrain", "train", "evaluate", "predict", "report", "recipe",
     "doctor",
-]
+]  # fmt: skip
 
 
 def program(*words: str) -> subprocess.CompletedProcess[str]:
@@ -70,6 +61,9 @@ def test_the_commands_are_these() -> None:
         (["phantom", "out", "--contrast", "loud"], "loud"),
         (["weights", "import", "none.pth"], "none.pth"),
         (["scan", "none"], "none"),
+        (["describe", "vindr", "empty"], "breast-level_annotations.csv is missing"),
+        (["tumours", "inbreast", "empty", "--out", "T"], "INbreast.csv is missing"),
+        (["prepare", "ddsm", "empty", "--out", "cache", "--official-split"], "no official split"),
     ],
 )
 def test_bad_input_gets_one_message_and_exit_code_2(

@@ -143,6 +143,28 @@ def prepare(
 
 
 @app.command()
+def tumours(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A set with outlines, boxes, circles or masks.")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],
+    out: Annotated[Path, typer.Option("--out", metavar="T", help="New folder for the tumour set.")],
+    pixel_mm: Annotated[float, typer.Option(min=0.02, max=2, help="Pixel size of the crops, millimetres.")] = 0.2,
+    workers: Workers = None,
+) -> None:
+    """Cut a tumour set T for Synthesis out of another data set than the one to train on.
+
+    Each crop is 1.5 times its lesion's box, chest wall to the left. What cannot be cut is counted, with the reason.
+
+    Example: disasymnet tumours cbis-ddsm CBIS-DDSM --out T, then: disasymnet prepare mini-mias ... --tumours T
+    """
+    from disasymnet.data.tumour_crops import cut_tumours
+    from disasymnet.datasets import find
+
+    entry = find(dataset)
+    count = cut_tumours(entry.scan(root), dataset, out, say, public=entry.public, pixel_mm=pixel_mm, workers=workers)
+    typer.echo(f"{out}: {count} crops. Next: disasymnet prepare DATASET ROOT --out CACHE --tumours {out}")
+
+
+@app.command()
 def pretrain(
     recipe: RecipeName, data: CacheFolder, out: RunFolder, changes: Changes = None, resume: Resume = False,
     threads: Threads = None,

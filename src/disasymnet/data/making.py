@@ -105,7 +105,7 @@ def _finished(task: Task, request: str) -> Cached | None:
 
 
 def _prepare(task: Task) -> tuple[Cached, PairArrays]:
-    pictures = each(task, lambda _, stated: _read(stated))
+    pictures = each(task, lambda _, stated: read_stated(stated))
     prepared = _on_model_grid(task, pictures)
     sides = each(task, lambda number, stated: _side(task, stated, pictures[number], prepared[number]))
     truth = None
@@ -123,7 +123,7 @@ def _prepare(task: Task) -> tuple[Cached, PairArrays]:
     return _record(task, sides), arrays
 
 
-def _read(stated: Mammogram) -> Picture:
+def read_stated(stated: Mammogram) -> Picture:
     """The file's picture, its facts overruled by those that the data set states."""
     picture = read_picture(stated.path)
     facts = picture.facts

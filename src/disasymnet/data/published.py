@@ -45,7 +45,7 @@ INBREAST = Published(
     (
         "Paper and published: 87 + 342 = 429 pictures are more than the database has. 87 is most likely a misprint of "
         "67, as 67 + 343 = 410; where one abnormal picture went is not said.",
-        "Here an exam is a month of one woman: 117 of 108 women without the FB picture. 115 are the publication's cases.",
+        "Here an exam is a month of one woman: 117 of 108 women, without the FB picture. 115 is the publication's.",
         "Here 4 repeated exposures are left out, so that 406 pictures are the most that can be found.",
     ),
 )  # fmt: skip
