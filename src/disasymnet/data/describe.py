@@ -102,7 +102,7 @@ def _differences(counts: Mapping[str, int], facts: Published, rejected: tuple[Re
     differing = [name for name in facts.published if counts[name] != facts.published[name]]
     lines = [] if differing else ["Here and published agree in every row."]
     if "pictures" in differing:
-        lines.append(_pictures(counts["pictures"] - facts.published["pictures"], rejected))
+        lines.append(_pictures(counts["pictures"] - facts.published["pictures"], facts, rejected))
     for name in differing:
         if name != "pictures":
             more = counts[name] - facts.published[name]
@@ -117,10 +117,10 @@ def _differences(counts: Mapping[str, int], facts: Published, rejected: tuple[Re
     return lines + [f"note: {note}" for note in facts.notes]
 
 
-def _pictures(more: int, rejected: tuple[Rejected, ...]) -> str:
+def _pictures(more: int, facts: Published, rejected: tuple[Rejected, ...]) -> str:
     if more > 0:
         return f"pictures: {more:,} more than published: is this folder another edition of the data set?"
-    codes = Counter(entry.code for entry in rejected)
+    codes = Counter(entry.code for entry in rejected if entry.code not in facts.apart)
     told = ", ".join(f"{number} {code}" for code, number in codes.most_common())
     rest = -more - sum(codes.values())
     lost = f"{rest:,} neither here nor named by what is here" if rest > 0 else ""

@@ -17,6 +17,8 @@ class Published:
     published: Mapping[str, int]
     paper: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    """Codes of rows left out that stand for no picture of the published count: doubles not counted, women."""
 
 
 MINI_MIAS = Published(
@@ -89,6 +91,7 @@ CBIS_DDSM = Published(
         "Published: counted in its four tables (3,032 different views; TCIA's 10,239 images include crops and masks).",
         "The paper does not use this set. No picture is normal: it serves for the tumour set and for single pictures.",
     ),
+    apart=("duplicate",),
 )  # fmt: skip
 
 VINDR = Published(
@@ -114,6 +117,7 @@ CMMD = Published(
         "No breast is declared normal. A breast that the table does not name is unknown, so no pair is symmetric.",
         "The paper does not use this set.",
     ),
+    apart=("missing",),
 )
 
 PUBLISHED: dict[str, Published] = {
