@@ -13,6 +13,7 @@ from disasymnet import __version__
 
 BASE = ("numpy", "scipy", "pillow", "pydicom", "torch", "safetensors", "pydantic", "typer")
 TRAIN = ("jinja2", "matplotlib", "polars")
+DATASETS = ("imagecodecs", "python-calamine")
 SYNTAXES = {  # transfer syntaxes met in mammography
     "1.2.840.10008.1.2": "implicit little endian",
     "1.2.840.10008.1.2.1": "explicit little endian",
@@ -37,6 +38,8 @@ def examine() -> tuple[list[str], bool]:
     missing = [name for name in BASE if _version(name) is None]
     lines += [_library(name, "pip install disasymnet") for name in BASE]
     lines += [_library(name, "only for training and reports: pip install 'disasymnet[train]'") for name in TRAIN]
+    datasets = "only for Excel tables and DDSM's films: pip install 'disasymnet[datasets]'"
+    lines += [_library(name, datasets) for name in DATASETS]
     if importlib.util.find_spec("torchvision") and not _torchvision_works():
         lines.append(
             "MEND  torchvision is of another make than torch and breaks what imports it: pip uninstall torchvision"

@@ -9,6 +9,7 @@ from disasymnet.errors import PictureError
 from disasymnet.images.ddsm_film import optical_density, read_ics
 from disasymnet.images.read import read_picture
 from disasymnet.testkit.ddsm import make_ddsm
+from tests.images.lossless import encode
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,9 @@ def test_the_card(case: Path) -> None:
     assert (found.scanner, found.density, len(found.views)) == ("HOWTEK", "3", 4)
     assert found.views["LEFT_CC"].shape == (160, 120)
     assert [found.views[name].overlay for name in ("LEFT_CC", "RIGHT_CC")] == [True, False]
+    text = (case / "A-3001-1.ics").read_text()
+    (case / "A-3001-1.ics").write_text(text.replace("RESOLUTION 43.5", "RESOLUTION"))  # a blank field
+    assert read_ics(case / "A-3001-1.ics").views["LEFT_CC"].pixel_mm is None
     (case / "A-3001-1.ics").write_text("ics_version 1.0\n")
     with pytest.raises(PictureError, match="names no view"):
         read_ics(case / "A-3001-1.ics")
@@ -72,6 +76,36 @@ def test_damaged_streams_say_what_is_wrong(case: Path) -> None:
     path.unlink()
     with pytest.raises(PictureError, match="no such file"):
         read_picture(path)
+
+
+@pytest.mark.parametrize("predictor", range(1, 8))
+@pytest.mark.parametrize("bits", [12, 16])
+def test_streams_of_any_predictor_are_read_exactly(case: Path, predictor: int, bits: int) -> None:
+    """An encoder of our own, with JFIF's segment in front as the old codec of DDSM writes it."""
+    values = np.random.default_rng(predictor).integers(100, min(2**bits, 64000), (24, 30)).astype(np.uint16)
+    jfif = b"\xff\xe0\x00\x10JFIF\x00\x01\x02\x00\x00\x01\x00\x01\x00\x00"
+    path = stream(case, encode(values, bits=bits, predictor=predictor, before=jfif), bits)
+    assert np.array_equal(read_picture(path).pixels, 1 - optical_density(values, "DBA", "A_3001_1") / np.float32(4))
+
+
+def test_streams_that_would_be_read_wrongly_are_refused(case: Path) -> None:
+    values = np.random.default_rng(0).integers(100, 60000, (24, 30)).astype(np.uint16)
+    restart = stream(case, encode(values, bits=16, predictor=1, before=b"\xff\xdd\x00\x04\x00\x1e"), 16)
+    with pytest.raises(PictureError, match="restart intervals") as error:
+        read_picture(restart)
+    assert error.value.code == "restart"
+    with pytest.raises(PictureError, match="in a film of 12 bits") as error:
+        read_picture(stream(case, encode(values, bits=16, predictor=1), 12))
+    assert error.value.code == "values"
+
+
+def stream(case: Path, content: bytes, bits: int) -> Path:
+    """A film of 24 x 30 pixels of the DBA scanner."""
+    size = f"LEFT_CC LINES 24 PIXELS_PER_LINE 30 BITS_PER_PIXEL {bits} RESOLUTION 42 NON_OVERLAY"
+    (case / "A-3001-1.ics").write_text(f"DIGITIZER DBA 21\n{size}\n")
+    path = case / "A_3001_1.LEFT_CC.LJPEG"
+    path.write_bytes(content)
+    return path
 
 
 def test_no_damage_to_a_stream_breaks_out(case: Path) -> None:

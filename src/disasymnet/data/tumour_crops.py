@@ -28,9 +28,9 @@ from disasymnet.data.making import read_stated
 from disasymnet.data.tumours import TABLE
 from disasymnet.data.workers import default_workers
 from disasymnet.errors import DatasetError, PictureError
-from disasymnet.images.breast import find_breast
+from disasymnet.images.breast import Breast, find_breast
 from disasymnet.progress import Say, track
-from disasymnet.records import Mammogram, Scan
+from disasymnet.records import Mammogram, Region, Scan
 
 COLUMNS = ("file", "mask", "source", "patient", "kind", "name", "pixel_mm", "box_w", "box_h")
 WINDOW = 1.5
@@ -136,35 +136,27 @@ def _each(jobs: Sequence[_Job], out: Path, dataset: str, pixel_mm: float, worker
 
 
 def _cut(out: Path, dataset: str, pixel_mm: float, job: _Job) -> _Cut:
-    rows: list[Row] = []
-    reasons: list[str] = []
+    """All crops of one picture, written."""
     try:
         picture = read_stated(job.picture)
         breast = find_breast(picture.pixels, job.picture.chest_wall)
     except PictureError as error:
         return _Cut((), (f"picture refused ({error.code})",))
-    shape = picture.pixels.shape
     own_mm = picture.facts.pixel_mm
-    scale = min(1.0, own_mm / pixel_mm if own_mm else _ROWS / shape[0])
+    source = _Source(picture.pixels, breast, min(1.0, own_mm / pixel_mm if own_mm else _ROWS / len(picture.pixels)))
+    rows: list[Row] = []
+    reasons: list[str] = []
     for number, finding in enumerate(job.picture.findings, 1):
         if finding.region is None:
             continue
         try:
-            mask, _ = region_mask(finding.region, (shape[0], shape[1]))
-        except PictureError as error:
-            reasons.append(f"mask refused ({error.code})")
+            crop, mask, (box_w, box_h) = source.crop(finding.region)
+        except _NoCropError as error:
+            reasons.append(str(error))
             continue
-        window = _window(mask, breast.mask, scale)
-        if isinstance(window, str):
-            reasons.append(window)
-            continue
-        rows_, columns, box = window
-        turned = slice(None, None, -1 if breast.chest_wall == "right" else 1)
         name = f"{job.number:05d}_{number}.png"
-        crop = _resized(picture.pixels[rows_, columns][:, turned], scale)
-        _write(out / "crops" / name, np.rint(crop.clip(0, 1) * 65535).astype(np.uint16))
-        area = _resized(mask[rows_, columns][:, turned].astype(np.float32), scale)
-        _write(out / "masks" / name, (area >= 0.5).astype(np.uint8) * np.uint8(255))
+        Image.fromarray(crop).save(out / "crops" / name)
+        Image.fromarray(mask).save(out / "masks" / name)
         rows.append(
             {
                 "file": f"crops/{name}",
@@ -173,44 +165,58 @@ def _cut(out: Path, dataset: str, pixel_mm: float, job: _Job) -> _Cut:
                 "patient": job.patient,
                 "kind": finding.kind.value if finding.kind else "unknown",
                 "name": finding.name or "",
-                "pixel_mm": f"{own_mm / scale:.6g}" if own_mm else "",
-                "box_w": f"{min(box[0] * scale, crop.shape[1]):.6g}",
-                "box_h": f"{min(box[1] * scale, crop.shape[0]):.6g}",
+                "pixel_mm": f"{own_mm / source.scale:.6g}" if own_mm else "",
+                "box_w": f"{box_w:.6g}",
+                "box_h": f"{box_h:.6g}",
             }
         )
     return _Cut(tuple(rows), tuple(reasons))
 
 
-def _window(
-    mask: NDArray[np.bool_], breast: NDArray[np.bool_], scale: float
-) -> tuple[slice, slice, tuple[float, float]] | str:
-    """Rows and columns of the crop and the box's width and height, in pixels of the file; or why there is none."""
-    if not mask.any():
-        return "outside of its picture"
-    box = mask_box(mask)
-    width, height = box.x1 - box.x0, box.y1 - box.y0
-    if max(width, height) * scale < _SMALLEST:
-        return f"smaller than {_SMALLEST} pixels"
-    more_x, more_y = (round(length * (WINDOW - 1) / 2) for length in (width, height))
-    x0, x1, y0, y1 = int(box.x0) - more_x, int(box.x1) + more_x, int(box.y0) - more_y, int(box.y1) + more_y
-    if x0 < 0 or y0 < 0 or x1 > mask.shape[1] or y1 > mask.shape[0]:
-        return "its window leaves the picture"
-    rows, columns = slice(y0, y1), slice(x0, x1)
-    if breast[rows, columns].mean() < _IN_BREAST:
-        return "its window leaves the breast"
-    return rows, columns, (width, height)
+class _NoCropError(Exception):
+    """Why a lesion is left out, as a reason to count."""
 
 
-def _resized(pixels: NDArray[Any], scale: float) -> NDArray[np.float32]:
-    """Smaller by averages, or as it is."""
-    array = np.ascontiguousarray(pixels, dtype=np.float32)
-    if scale >= 1:
-        return array
-    size = (max(1, round(array.shape[1] * scale)), max(1, round(array.shape[0] * scale)))
-    return np.asarray(Image.fromarray(array).resize(size, Image.Resampling.BILINEAR))
+@dataclass(frozen=True)
+class _Source:
+    """One picture to cut from, and how many pixels of a crop its pixels make."""
 
+    pixels: NDArray[np.float32]
+    breast: Breast
+    scale: float
 
-def _write(path: Path, picture: NDArray[Any]) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG")
-    path.write_bytes(buffer.getvalue())
+    def crop(self, region: Region) -> tuple[NDArray[np.uint16], NDArray[np.uint8], tuple[float, float]]:
+        """Crop and mask (h, w), 65535 and 255 = 1, and the box's width and height in their pixels.
+
+        _NoCropError if the region is too small, or its window not in the breast.
+        """
+        try:
+            mask, _ = region_mask(region, self.breast.mask.shape)
+        except PictureError as error:
+            raise _NoCropError(f"mask refused ({error.code})") from None
+        if not mask.any():
+            raise _NoCropError("outside of its picture")
+        box = mask_box(mask)
+        width, height = box.x1 - box.x0, box.y1 - box.y0
+        if max(width, height) * self.scale < _SMALLEST:
+            raise _NoCropError(f"smaller than {_SMALLEST} pixels")
+        more_x, more_y = (round(length * (WINDOW - 1) / 2) for length in (width, height))
+        x0, x1, y0, y1 = int(box.x0) - more_x, int(box.x1) + more_x, int(box.y0) - more_y, int(box.y1) + more_y
+        if x0 < 0 or y0 < 0 or x1 > mask.shape[1] or y1 > mask.shape[0]:
+            raise _NoCropError("its window leaves the picture")
+        window = (slice(y0, y1), slice(x0, x1))
+        if self.breast.mask[window].mean() < _IN_BREAST:
+            raise _NoCropError("its window leaves the breast")
+        crop, area = self._turned(self.pixels[window]), self._turned(mask[window])
+        box_w, box_h = min(width * self.scale, crop.shape[1]), min(height * self.scale, crop.shape[0])
+        levels = np.rint(crop.clip(0, 1) * 65535).astype(np.uint16)
+        return levels, (area >= 0.5).astype(np.uint8) * np.uint8(255), (box_w, box_h)
+
+    def _turned(self, array: NDArray[Any]) -> NDArray[np.float32]:
+        """Chest wall to the left, and reduced by averages to the crop's pixels."""
+        turned = array[:, ::-1] if self.breast.chest_wall == "right" else array
+        plain = np.ascontiguousarray(turned, dtype=np.float32)
+        if self.scale >= 1:
+            return plain
+        size = (max(1, round(plain.shape[1] * self.scale)), max(1, round(plain.shape[0] * self.scale)))
+        return np.asarray(Image.fromarray(plain).resize(size, Image.Resampling.BILINEAR))

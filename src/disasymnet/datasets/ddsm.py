@@ -233,7 +233,7 @@ def _mammogram(folder: _Folder, root: Path, name: str, table: dict[str, Record],
     abnormal = _label(folder, name)
     notes.unknown += abnormal is None
     density = folder.card.density or table.get(path.name, {}).get("Density")
-    pixel_mm = folder.card.views[name].pixel_mm / folder.steps[name][0] if name in folder.steps else None
+    scan_mm = folder.card.views[name].pixel_mm if name in folder.steps else None
     return Mammogram(
         path=path,
         patient=folder.image_id.rsplit("_", 1)[0],
@@ -243,7 +243,7 @@ def _mammogram(folder: _Folder, root: Path, name: str, table: dict[str, Record],
         abnormal=abnormal,
         findings=folder.marks[name],
         density=density if density in ("1", "2", "3", "4") else None,
-        pixel_mm=pixel_mm,
+        pixel_mm=None if scan_mm is None else scan_mm / folder.steps[name][0],
         detector="film",
     )
 

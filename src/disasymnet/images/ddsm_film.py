@@ -27,11 +27,10 @@ BRIGHTEST = 4.0
 """Optical density that becomes black, the end of the scanners' range; 0 becomes white."""
 
 _END = b"\xff\xd9"
-_NO_LENGTH = (0x01, *range(0xD0, 0xD9))  # JPEG markers without a length
-_LOSSLESS = 0xC3
+_LOSSLESS, _SCAN, _RESTART = 0xC3, 0xDA, 0xDD  # JPEG markers: frame of process 14, start of scan, restart interval
 _VIEW = re.compile(
     r"(?P<name>(?:LEFT|RIGHT)_(?:CC|MLO)) LINES (?P<lines>\d+) PIXELS_PER_LINE (?P<columns>\d+) "
-    r"BITS_PER_PIXEL (?P<bits>\d+) RESOLUTION (?P<micrometre>[\d.]+) (?P<overlay>NON_OVERLAY|OVERLAY)"
+    r"BITS_PER_PIXEL (?P<bits>\d+) RESOLUTION (?:(?P<micrometre>[\d.]+) )?(?P<overlay>NON_OVERLAY|OVERLAY)"
 )
 
 
@@ -42,7 +41,7 @@ class FilmView:
     shape: tuple[int, int]
     """LINES x PIXELS_PER_LINE."""
     bits: int
-    pixel_mm: float
+    pixel_mm: float | None
     overlay: bool
     """An abnormality is marked in it."""
 
@@ -76,7 +75,7 @@ def read_ics(path: Path) -> Case:
         match["name"]: FilmView(
             (int(match["lines"]), int(match["columns"])),
             int(match["bits"]),
-            float(match["micrometre"]) / 1000,
+            float(match["micrometre"]) / 1000 if match["micrometre"] else None,
             match["overlay"] == "OVERLAY",
         )
         for line in lines
@@ -128,6 +127,9 @@ def read_ljpeg(path: Path) -> Picture:
     stated = case.views[view]
     notes: list[str] = []
     stored = _decode(path, stated.shape, notes)
+    if stored.max() > 2**stated.bits + 1:  # the published curve of Lumisys ends at 4097
+        what = f"values up to {stored.max()} in a film of {stated.bits} bits: the stream was not read as it was written"
+        raise PictureError(what, where=path, hint="Please report it, with the film's name.", code="values")
     try:
         density = optical_density(stored, case.scanner, image_id)
     except PictureError as error:
@@ -186,15 +188,17 @@ def _decode(path: Path, shape: tuple[int, int], notes: list[str]) -> NDArray[np.
 
 
 def _size(content: bytes, path: Path) -> tuple[int, int]:
-    """Lines and columns in the frame header of a lossless JPEG stream (T.81 B.2.2)."""
-    at = 2
-    while content[:2] == b"\xff\xd8" and at + 9 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
-        if marker == 0xFF or marker in _NO_LENGTH:  # fill bytes
-            at += 1 if marker == 0xFF else 2
-            continue
-        if marker == _LOSSLESS:
-            return int.from_bytes(content[at + 5 : at + 7]), int.from_bytes(content[at + 7 : at + 9])
+    """Lines and columns of a lossless JPEG stream, from its segments up to the scan (T.81 annex B)."""
+    at, size = 2, None
+    while content[:2] == b"\xff\xd8" and at + 4 <= len(content) and content[at] == 0xFF:
+        marker, body = content[at + 1], content[at + 4 :]
+        if marker == _LOSSLESS and len(body) >= 5:
+            size = int.from_bytes(body[1:3]), int.from_bytes(body[3:5])
+        elif marker == _RESTART and any(body[:2]):
+            what = "the stream has restart intervals, which the decoder would read wrongly"
+            raise PictureError(what, where=path, hint="Convert it with DDSM's own software.", code="restart")
+        elif marker == _SCAN and size is not None:
+            return size
         at += 2 + int.from_bytes(content[at + 2 : at + 4])
     hint = "DDSM's .LJPEG files are lossless JPEG (process 14)."
     raise PictureError("the file is no lossless JPEG", where=path, hint=hint, code="damaged")
