@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from disasymnet.cli import app
 
 COMMANDS = [
-    "phantom", "scan", "explain", "prepare", "pretrain", "train", "evaluate", "predict", "report", "recipe", "doctor",
+    "phantom", "scan", "explain", "describe", "prepare", "tumours", "pretrain", "train", "evaluate", "predict",
+    "report", "recipe", "doctor",
 ]  # fmt: skip
 
 
@@ -62,6 +63,9 @@ def test_the_commands_are_these() -> None:
         (["scan", "none"], "none"),
         (["explain", "none.dcm"], "none.dcm"),
         (["explain", "none.dcm", "--voi", "bone"], "bone"),
+        (["describe", "vindr", "empty"], "breast-level_annotations.csv is missing"),
+        (["tumours", "inbreast", "empty", "--out", "T"], "INbreast.csv is missing"),
+        (["prepare", "ddsm", "empty", "--out", "cache", "--official-split"], "no official split"),
     ],
 )
 def test_bad_input_gets_one_message_and_exit_code_2(

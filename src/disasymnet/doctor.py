@@ -15,6 +15,7 @@ from disasymnet.errors import PictureError
 
 BASE = ("numpy", "scipy", "pillow", "pydicom", "imagecodecs", "torch", "safetensors", "pydantic", "typer")
 TRAIN = ("jinja2", "matplotlib", "polars")
+DATASETS = ("python-calamine",)
 
 
 def examine() -> tuple[list[str], bool]:
@@ -26,6 +27,8 @@ def examine() -> tuple[list[str], bool]:
     missing = [name for name in BASE if _version(name) is None]
     lines += [_library(name, "pip install disasymnet") for name in BASE]
     lines += [_library(name, "only for training and reports: pip install 'disasymnet[train]'") for name in TRAIN]
+    datasets = "only for Excel tables and DDSM's films: pip install 'disasymnet[datasets]'"
+    lines += [_library(name, datasets) for name in DATASETS]
     if importlib.util.find_spec("torchvision") and not _torchvision_works():
         lines.append(
             "MEND  torchvision is of another make than torch and breaks what imports it: pip uninstall torchvision"

@@ -18,7 +18,7 @@ from disasymnet.data.manifest import SCHEMA, Cached, CachedFinding, CachedPair, 
 from disasymnet.data.tasks import BadPictureError, Made, Task, each, rejections
 from disasymnet.errors import CacheError, PictureError
 from disasymnet.images.preprocess import PREPROCESSING, Prepared, preprocess, preprocess_single
-from disasymnet.images.read import Picture, Reading, read_picture
+from disasymnet.images.read import LENIENT, Picture, Reading, read_picture
 from disasymnet.records import Mammogram, MaskFile, Sides
 from disasymnet.settings import ImageSettings
 from disasymnet.terms import Laterality
@@ -105,7 +105,8 @@ def _finished(task: Task, request: str) -> Cached | None:
 
 
 def _prepare(task: Task) -> tuple[Cached, PairArrays]:
-    pictures = each(task, lambda _, stated: _read(stated, Reading(task.strict, task.settings.voi)))
+    reading = Reading(task.strict, task.settings.voi)
+    pictures = each(task, lambda _, stated: read_stated(stated, reading))
     prepared = _on_model_grid(task, pictures)
     sides = each(task, lambda number, stated: _side(task, stated, pictures[number], prepared[number]))
     truth = None
@@ -123,7 +124,7 @@ def _prepare(task: Task) -> tuple[Cached, PairArrays]:
     return _record(task, sides), arrays
 
 
-def _read(stated: Mammogram, reading: Reading) -> Picture:
+def read_stated(stated: Mammogram, reading: Reading = LENIENT) -> Picture:
     """The file's picture, its facts overruled by those that the data set states."""
     picture = read_picture(stated.path, reading)
     facts = picture.facts

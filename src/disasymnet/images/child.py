@@ -29,7 +29,7 @@ from disasymnet.images.picture import Facts, GreyStep, Reading
 from disasymnet.images.refusals import refusal
 from disasymnet.terms import Laterality, View
 
-What = Literal["picture", "mask", "steps"]
+What = Literal["picture", "mask", "outline", "steps"]
 
 
 @dataclass(frozen=True)
@@ -245,8 +245,8 @@ def _work(what: What, path: Path, reading: Reading) -> Answer:
     # Not at the top: the parent's side needs no decoder.
     from disasymnet.images.decode import decode_mask, decode_picture, decode_steps
 
-    if what == "mask":
-        return Answer([decode_mask(path)])
+    if what in ("mask", "outline"):
+        return Answer([decode_mask(path, outline=what == "outline")])
     if what == "picture":
         picture = decode_picture(path, reading)
         return Answer([picture.pixels], picture.facts, picture.steps)

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from disasymnet.errors import DisAsymNetError
 from disasymnet.images.codecs import SYNTAXES
+from disasymnet.images.ddsm_film import read_ljpeg
 from disasymnet.images.dicom import open_dicom, read_dicom, unreadable
+from disasymnet.images.masks import dicom_mask, fill_outline
 from disasymnet.images.picture import LENIENT, Facts, GreyStep, Picture, Reading
-from disasymnet.images.raster import read_raster, read_raster_mask
+from disasymnet.images.raster import read_raster, read_values
 from disasymnet.images.refusals import refusal
 from disasymnet.images.skeleton import walk
 
@@ -26,6 +28,8 @@ def decode_picture(path: Path, reading: Reading = LENIENT) -> Picture:
     if not is_dicom(path):
         if reading.strict:
             raise refusal("strict_raster", "it is no DICOM file", path)
+        if path.suffix.upper() == ".LJPEG":
+            return read_ljpeg(path)
         return read_raster(path, reading.most_pixels)
     try:
         return read_dicom(path, reading)
@@ -35,10 +39,13 @@ def decode_picture(path: Path, reading: Reading = LENIENT) -> Picture:
         raise unreadable(path, error) from error
 
 
-def decode_mask(path: Path) -> NDArray[np.bool_]:
+def decode_mask(path: Path, *, outline: bool = False) -> NDArray[np.bool_]:
     """As `disasymnet.images.read.read_mask`."""
-    is_dicom(path)  # whether it can be opened
-    return read_raster_mask(path)
+    stored = dicom_mask(path) if is_dicom(path) else read_values(path)
+    if not stored.any():
+        raise refusal("constant", "the mask marks nothing", path)
+    mask: NDArray[np.bool_] = stored > stored.max() / 2
+    return fill_outline(mask, path) if outline else mask
 
 
 def decode_steps(path: Path, reading: Reading = LENIENT) -> Report:

@@ -45,13 +45,9 @@ def read_raster(path: Path, most_pixels: int = MOST_PIXELS) -> Picture:
     return Picture(pixels, Facts(bits=bits, notes=tuple(notes)), steps)
 
 
-def read_raster_mask(path: Path) -> NDArray[np.bool_]:
-    """A raster mask, bool (rows, columns): pixels above half of its maximum. PictureError if it marks nothing."""
-    stored, _, _ = _raster(path, MOST_PIXELS)
-    if not stored.any():
-        raise refusal("constant", "the mask marks nothing", path)
-    mask: NDArray[np.bool_] = stored > stored.max() / 2
-    return mask
+def read_values(path: Path) -> NDArray[Any]:
+    """A raster file's stored values, uint8 or uint16 (rows, columns); a mask may hold one value only."""
+    return _raster(path, MOST_PIXELS)[0]
 
 
 def _raster(path: Path, most_pixels: int) -> tuple[NDArray[Any], int, list[str]]:

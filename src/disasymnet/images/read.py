@@ -1,7 +1,7 @@
-"""Any picture file as pixels in [0, 1]: DICOM, PGM, PNG, TIFF, WebP and JPEG. The door for files of strangers.
+"""Any picture file as pixels in [0, 1]: DICOM, PGM, PNG, TIFF, WebP, JPEG, and DDSM's lossless JPEG.
 
-Files are decoded in a child process with bounds on memory and time, so that a decoder that dies or hangs costs one
-picture and not the run.
+The door for files of strangers: they are decoded in a child process with bounds on memory and time, so that a decoder
+that dies or hangs costs one picture and not the run.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ def read_picture(path: Path, reading: Reading = LENIENT) -> Picture:
     return Picture(pixels, answer.facts, answer.steps)
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """A raster mask, bool (rows, columns): pixels above half of its maximum. PictureError if it marks nothing."""
-    (mask,) = ask("mask", path, LENIENT).arrays
+def read_mask(path: Path, *, outline: bool = False) -> NDArray[np.bool_]:
+    """A mask, bool (rows, columns): pixels above half of its maximum; with `outline` what these enclose, too.
+
+    PictureError if it marks nothing, a DICOM mask holds more than two values, or an outline is open.
+    """
+    (mask,) = ask("outline" if outline else "mask", path, LENIENT).arrays
     return mask.view(np.bool_)
 
 
