@@ -38,6 +38,7 @@ fix: install
 bench: install
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/preprocess.py
+	$(BIN)/python benchmarks/dicom_corpus.py
 	$(BIN)/python benchmarks/phantom_targets.py
 
 dist: install

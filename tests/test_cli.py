@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 
 from disasymnet.cli import app
 
-COMMANDS = ["phantom", "scan", "prepare", "pretrain", "train", "evaluate", "predict", "report", "recipe", "doctor"]
+COMMANDS = [
+    "phantom", "scan", "explain", "describe", "prepare", "tumours", "pretrain", "train", "evaluate", "predict",
+    "report", "recipe", "doctor",
+]  # fmt: skip
 
 
 def program(*words: str) -> subprocess.CompletedProcess[str]:
@@ -58,6 +61,11 @@ def test_the_commands_are_these() -> None:
         (["phantom", "out", "--contrast", "loud"], "loud"),
         (["weights", "import", "none.pth"], "none.pth"),
         (["scan", "none"], "none"),
+        (["explain", "none.dcm"], "none.dcm"),
+        (["explain", "none.dcm", "--voi", "bone"], "bone"),
+        (["describe", "vindr", "empty"], "breast-level_annotations.csv is missing"),
+        (["tumours", "inbreast", "empty", "--out", "T"], "INbreast.csv is missing"),
+        (["prepare", "ddsm", "empty", "--out", "cache", "--official-split"], "no official split"),
     ],
 )
 def test_bad_input_gets_one_message_and_exit_code_2(

@@ -48,3 +48,15 @@ def test_no_paths_of_one_machine() -> None:
         *(ROOT / "docs").rglob("*.md"),
     ]:
         assert not pattern.search(path.read_text()), path
+
+
+def test_every_code_of_a_refusal_is_explained() -> None:
+    from disasymnet.images.refusals import NEXT_STEP
+
+    table = (ROOT / "docs" / "dicom.md").read_text().split("## Refusals")[1]
+    explained = {
+        code
+        for line in table.splitlines()
+        for code in re.findall(r"`([a-z_]+)`", line.split("|")[1:2][0] if "|" in line else "")
+    }
+    assert explained == set(NEXT_STEP)

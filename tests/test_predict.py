@@ -211,6 +211,16 @@ def test_a_change_up_to_the_edge_does_not_fade_at_skin_and_chest_wall():
         assert side.abnormal_part is None
 
 
+def test_the_voi_of_the_training_makes_the_grey_of_the_answer(first):
+    told = []
+    for voi in ("auto", "none"):
+        recipe = RECIPE.model_copy(update={"image": RECIPE.image.model_copy(update={"voi": voi})})
+        seen = Model(Checkpoint(Marking(), recipe, CARD)).predict(first / "R_CC.dcm", first / "L_CC.dcm")
+        told.append([step.detail for side in seen.sides for step in side.steps if step.name == "voi"])
+    assert all(detail.startswith("window 1 of 1") for detail in told[0])
+    assert all(detail.startswith("none wanted") for detail in told[1])
+
+
 @pytest.mark.data
 def test_swap_on_a_real_pair(real_data, tmp_path):
     with zipfile.ZipFile(real_data / "mini-mias" / "mini-mias-webp.zip") as archive:

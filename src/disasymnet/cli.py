@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from disasymnet import __version__
+from disasymnet.datasets import DATASETS
 from disasymnet.errors import DisAsymNetError
 from disasymnet.progress import say
 
@@ -44,6 +45,11 @@ CacheFolder = Annotated[Path, typer.Option("--data", metavar="CACHE", help="Fold
 RunFolder = Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for weights, log and results.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where this run was cut off.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Torch threads; default: the physical cores.")]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse what a mammography system would not have made so: films, free-text sides."),
+]
+Voi = Annotated[str, typer.Option(help="auto | none | lut1 ... | window1 ...: what makes the grey of DICOM files.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: from cores and memory.")]
 
 
@@ -81,17 +87,37 @@ def phantom(
 @app.command()
 def scan(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A data set's folder, or any folder of pictures.")],
-    dataset: Annotated[str | None, typer.Option(help="mini-mias | table | phantom; default: read every file.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="One of: " + ", ".join(DATASETS) + "; default: read every file.")
+    ] = None,
+    strict: Strict = False,
 ) -> None:
     """Say what a folder holds: pictures, pairs by label, and what is left out and why. Changes nothing."""
     from disasymnet.data.survey import survey
 
-    typer.echo(survey(folder, dataset))
+    typer.echo(survey(folder, dataset, strict=strict))
+
+
+@app.command()
+def describe(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="One of: " + ", ".join(DATASETS))],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],
+) -> None:
+    """Count a data set beside the published numbers and the paper's, and explain each difference. Changes nothing.
+
+    Women, exams, pictures, views, labels, pairs and lesions. A partial download is counted as it is.
+
+    Example: disasymnet describe mini-mias all-mias
+    """
+    from disasymnet.data.describe import describe as run
+
+    typer.echo(run(dataset, root))
+    typer.echo(RESEARCH)
 
 
 @app.command()
 def prepare(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="mini-mias | table | phantom")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="One of: " + ", ".join(DATASETS))],
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],
     out: Annotated[Path, typer.Option("--out", metavar="CACHE", help="Folder for the prepared pairs.")],
     height: Annotated[int, typer.Option(min=32, max=4096, help="Rows of the model grid.")] = 1024,
@@ -100,6 +126,11 @@ def prepare(
     tumours: Annotated[
         Path | None, typer.Option(help="Tumour set of another data set, for Synthesis; default: ROOT/tumours.")
     ] = None,
+    voi: Voi = "auto",
+    strict: Strict = False,
+    official_split: Annotated[
+        bool, typer.Option("--official-split", help="Use the publishers' own split (vindr, cbis-ddsm).")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the split into train, val and test.")] = 0,
     workers: Workers = None,
 ) -> None:
@@ -113,12 +144,51 @@ def prepare(
     from disasymnet.settings import ImageSettings
 
     entry = find(dataset)
-    settings = _settings(ImageSettings, height=height, width=width or height // 2, scale=scale)
+    settings = _settings(ImageSettings, height=height, width=width or height // 2, scale=scale, voi=voi)
     if tumours is None and (root / "tumours").is_dir():
         tumours = root / "tumours"
-    options = PrepareOptions(dataset=dataset, public=entry.public, workers=workers, tumours=tumours, seed=seed)
-    cache = run(entry.scan(root), settings, out, options, say)
+    options = PrepareOptions(
+        dataset=dataset, public=entry.public, workers=workers, tumours=tumours, seed=seed, strict=strict
+    )
+    cache = run(entry.read(root, official_split=official_split), settings, out, options, say)
     typer.echo(f"{out}: {len(cache.pairs)} pairs, {len(cache.singles)} single pictures.")
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture, DICOM or other.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for a picture of each step.")] = None,
+    voi: Voi = "auto",
+    strict: Strict = False,
+) -> None:
+    """Say how a file becomes a picture: what its tags state, and each grey step with its minimum and maximum."""
+    from disasymnet.images.read import Reading
+    from disasymnet.outputs.explain import explain as tell
+
+    typer.echo(tell(file, Reading(strict, voi), out))
+    typer.echo(RESEARCH)
+
+
+@app.command()
+def tumours(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A set with outlines, boxes, circles or masks.")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],
+    out: Annotated[Path, typer.Option("--out", metavar="T", help="New folder for the tumour set.")],
+    pixel_mm: Annotated[float, typer.Option(min=0.02, max=2, help="Pixel size of the crops, millimetres.")] = 0.2,
+    workers: Workers = None,
+) -> None:
+    """Cut a tumour set T for Synthesis out of another data set than the one to train on.
+
+    Each crop is 1.5 times its lesion's box, chest wall to the left. What cannot be cut is counted, with the reason.
+
+    Example: disasymnet tumours cbis-ddsm CBIS-DDSM --out T, then: disasymnet prepare mini-mias ... --tumours T
+    """
+    from disasymnet.data.tumour_crops import cut_tumours
+    from disasymnet.datasets import find
+
+    entry = find(dataset)
+    count = cut_tumours(entry.scan(root), dataset, out, say, public=entry.public, pixel_mm=pixel_mm, workers=workers)
+    typer.echo(f"{out}: {count} crops. Next: disasymnet prepare DATASET ROOT --out CACHE --tumours {out}")
 
 
 @app.command()
@@ -176,6 +246,7 @@ def predict(
     pictures: Annotated[list[Path], typer.Argument(metavar="[RIGHT LEFT | FOLDER]", help="Two files, or a folder.")],
     model: Annotated[Path, typer.Option("--model", metavar="RUN", help="A run or checkpoint folder.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for JSON and pictures.")],
+    strict: Strict = False,
 ) -> None:
     """Compare right and left: probabilities, heat map, and the symmetric picture, in the files' own pixels.
 
@@ -183,7 +254,7 @@ def predict(
     """
     from disasymnet.outputs.prediction import predict_to
 
-    typer.echo(predict_to(pictures, model, out, say))
+    typer.echo(predict_to(pictures, model, out, say, strict=strict))
     typer.echo(RESEARCH)
 
 

@@ -7,25 +7,15 @@ import importlib.util
 import os
 import platform
 import shutil
+import tempfile
 from pathlib import Path
 
 from disasymnet import __version__
+from disasymnet.errors import PictureError
 
-BASE = ("numpy", "scipy", "pillow", "pydicom", "torch", "safetensors", "pydantic", "typer")
+BASE = ("numpy", "scipy", "pillow", "pydicom", "imagecodecs", "torch", "safetensors", "pydantic", "typer")
 TRAIN = ("jinja2", "matplotlib", "polars")
-SYNTAXES = {  # transfer syntaxes met in mammography
-    "1.2.840.10008.1.2": "implicit little endian",
-    "1.2.840.10008.1.2.1": "explicit little endian",
-    "1.2.840.10008.1.2.2": "explicit big endian",
-    "1.2.840.10008.1.2.5": "RLE",
-    "1.2.840.10008.1.2.4.50": "JPEG baseline",
-    "1.2.840.10008.1.2.4.57": "JPEG lossless",
-    "1.2.840.10008.1.2.4.70": "JPEG lossless, first order",
-    "1.2.840.10008.1.2.4.80": "JPEG-LS lossless",
-    "1.2.840.10008.1.2.4.81": "JPEG-LS",
-    "1.2.840.10008.1.2.4.90": "JPEG 2000 lossless",
-    "1.2.840.10008.1.2.4.91": "JPEG 2000",
-}
+DATASETS = ("python-calamine",)
 
 
 def examine() -> tuple[list[str], bool]:
@@ -37,6 +27,8 @@ def examine() -> tuple[list[str], bool]:
     missing = [name for name in BASE if _version(name) is None]
     lines += [_library(name, "pip install disasymnet") for name in BASE]
     lines += [_library(name, "only for training and reports: pip install 'disasymnet[train]'") for name in TRAIN]
+    datasets = "only for Excel tables and DDSM's films: pip install 'disasymnet[datasets]'"
+    lines += [_library(name, datasets) for name in DATASETS]
     if importlib.util.find_spec("torchvision") and not _torchvision_works():
         lines.append(
             "MEND  torchvision is of another make than torch and breaks what imports it: pip uninstall torchvision"
@@ -82,15 +74,24 @@ def _torchvision_works() -> bool:
 
 
 def _decoders() -> list[str]:
-    """Whether each transfer syntax has a decoder. A listed decoder can still refuse a file; `scan` tells."""
-    from pydicom.pixels.decoders.base import get_decoder
-    from pydicom.uid import UID
+    """Whether a small mammogram in each transfer syntax is decoded: a decoder that is there can still refuse."""
+    from disasymnet.images.codecs import SYNTAXES
+    from disasymnet.images.read import read_picture
+    from disasymnet.testkit.mammograms import drawn, mammogram, write
 
     lines = []
-    for uid, name in SYNTAXES.items():
-        decoder = get_decoder(UID(uid))
-        by = ", ".join(decoder.available_plugins) if UID(uid).is_encapsulated else "built in"
-        lines.append(f"ok    {name}: {by}" if by else f"--    {name}: no decoder; files so compressed are refused")
+    with tempfile.TemporaryDirectory() as folder:
+        for uid, syntax in SYNTAXES.items():
+            eight = syntax.kinds == ("JPEG baseline",)
+            pixels = drawn(bits=8).astype("uint8") if eight else drawn()
+            path = Path(folder) / "test.dcm"
+            path.write_bytes(write(mammogram(pixels), pixels, uid))
+            try:
+                read_picture(path)
+            except PictureError as error:
+                lines.append(f"MEND  {syntax.name}: {error.what}; pip install --force-reinstall imagecodecs")
+            else:
+                lines.append(f"ok    {syntax.name}: {syntax.by}")
     return lines
 
 

@@ -42,18 +42,31 @@ def _rebuild(kind: type[DisAsymNetError], what: str, where: str | None, hint: st
 
 
 class PictureError(DisAsymNetError):
-    """A file is not a picture we can read, or not one we should. `code` is stable: tables list it."""
+    """A file is not a picture we can read, or not one we should.
 
-    def __init__(self, what: str, *, where: object = None, hint: str | None = None, code: str = "unreadable") -> None:
-        super().__init__(what, where=where, hint=hint)
+    `code` is stable: tables list it. `tag` names the place in a DICOM file, as "(0028,0010) Rows"; `what` ends with it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        hint: str | None = None,
+        code: str = "unreadable",
+        tag: str | None = None,
+    ) -> None:
+        super().__init__(what if tag is None else f"{what}, at {tag}", where=where, hint=hint)
+        self.reason = what
         self.code = code
+        self.tag = tag
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild_picture, (self.what, self.where, self.hint, self.code)
+        return _rebuild_picture, (self.reason, self.where, self.hint, self.code, self.tag)
 
 
-def _rebuild_picture(what: str, where: str | None, hint: str | None, code: str) -> PictureError:
-    return PictureError(what, where=where, hint=hint, code=code)
+def _rebuild_picture(what: str, where: str | None, hint: str | None, code: str, tag: str | None) -> PictureError:
+    return PictureError(what, where=where, hint=hint, code=code, tag=tag)
 
 
 class PairingError(DisAsymNetError):

@@ -18,10 +18,11 @@ from disasymnet import checkpoint
 from disasymnet.checkpoint import Card, Checkpoint
 from disasymnet.data.pairing import pair_up
 from disasymnet.datasets.folder import scan
-from disasymnet.errors import PairingError
+from disasymnet.errors import PairingError, PictureError
 from disasymnet.images.geometry import Geometry
+from disasymnet.images.picture import GreyStep
 from disasymnet.images.preprocess import Prepared, preprocess
-from disasymnet.images.read import Facts, Picture, read_picture
+from disasymnet.images.read import LENIENT, Facts, Picture, Reading, read_picture
 from disasymnet.methods.base import PairOutput
 from disasymnet.records import Pair, Rejected, Sides
 from disasymnet.terms import Laterality, View
@@ -50,6 +51,11 @@ class SidePrediction:
     """x_ab in [0, 1]."""
     sha256: str
     """Of the file; empty for a picture that was not read from one."""
+    steps: tuple[GreyStep, ...] = ()
+    """How the file's stored values became `pixels`."""
+    laterality_from: str | None = None
+    """The DICOM attribute that named the breast; None if its place did."""
+    view_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class Prediction:
     view: View | None
     warnings: tuple[str, ...]
     card: Card
+    strict: bool = False
+    """Whether the files were read in strict mode."""
 
     @property
     def right(self) -> SidePrediction:
@@ -92,9 +100,9 @@ class Source:
     sha256: str = ""
 
     @classmethod
-    def read(cls, path: Path) -> Source:
+    def read(cls, path: Path, reading: Reading = LENIENT) -> Source:
         """PictureError if the file cannot be used."""
-        picture = read_picture(path)
+        picture = read_picture(path, reading)
         with path.open("rb") as file:
             return cls(picture, hashlib.file_digest(file, "sha256").hexdigest())
 
@@ -110,13 +118,17 @@ class Model:
         """From a run or a checkpoint folder. CheckpointError if there is none or it is damaged."""
         return cls(checkpoint.load(Path(run)))
 
-    def predict(self, right: Path, left: Path) -> Prediction:
+    def predict(self, right: Path, left: Path, *, strict: bool = False) -> Prediction:
         """The answer on two files.
 
         Where the files state their side, that decides; else the order of the arguments does, with a warning.
-        PictureError for a file that cannot be used, PairingError for two that make no pair.
+        `strict` refuses what a mammography system would not have made so. PictureError for a file that cannot be used,
+        PairingError for two that make no pair.
         """
-        return self.predict_pictures(Source.read(Path(right)), Source.read(Path(left)))
+        # The grey is made as it was for training.
+        reading = Reading(strict, self.checkpoint.recipe.image.voi)
+        seen = self.predict_pictures(Source.read(Path(right), reading), Source.read(Path(left), reading))
+        return replace(seen, strict=strict)
 
     def predict_pictures(self, right: Source, left: Source) -> Prediction:
         """The answer on two pictures already read; errors and warnings as for `predict`."""
@@ -215,6 +227,9 @@ def _side(source: Source, prepared: Prepared, out: PairOutput, row: int, probabi
         normal=normal,
         abnormal_part=None if part is None else np.where(breast, part, 0).astype(np.float32),
         sha256=source.sha256,
+        steps=source.picture.steps,
+        laterality_from=source.picture.facts.laterality_from,
+        view_from=source.picture.facts.view_from,
     )
 
 
@@ -284,8 +299,13 @@ def pairs_in(folder: Path) -> tuple[list[Pair], list[Rejected]]:
     return pairs, [*found.rejected, *left_over]
 
 
-def predict_folder(model: Model, folder: Path) -> tuple[Iterator[tuple[Pair, Prediction]], list[Rejected]]:
-    """The answers on all pairs of a folder, one by one, and the files left out; PairingError if there is no pair."""
+def predict_folder(
+    model: Model, folder: Path, *, strict: bool = False
+) -> tuple[Iterator[tuple[Pair, Prediction]], list[Rejected]]:
+    """The answers on all pairs of a folder, one by one, and the files left out; PairingError if there is no pair.
+
+    The list grows while the answers are taken: a file that cannot be used then costs its pair, not the others.
+    """
     pairs, rejected = pairs_in(folder)
     if not pairs:
         reasons = sorted({entry.reason for entry in rejected})
@@ -294,4 +314,18 @@ def predict_folder(model: Model, folder: Path) -> tuple[Iterator[tuple[Pair, Pre
             where=folder,
             hint="Give two files, RIGHT LEFT, if the files do not state their side.",
         )
-    return ((pair, model.predict(pair.pictures.right.path, pair.pictures.left.path)) for pair in pairs), rejected
+    return _answers(model, pairs, rejected, strict), rejected
+
+
+def _answers(
+    model: Model, pairs: list[Pair], rejected: list[Rejected], strict: bool
+) -> Iterator[tuple[Pair, Prediction]]:
+    for pair in pairs:
+        right, left = (picture.path for picture in pair.pictures)
+        try:
+            yield pair, model.predict(right, left, strict=strict)
+        except PictureError as error:
+            bad = left if error.where == str(left) else right
+            rejected.append(Rejected(bad, error.code, error.what, error.hint or ""))
+            why = "the picture of the other breast cannot be used"
+            rejected.append(Rejected(right if bad is left else left, "partner", why, f"See its partner: {error.code}."))

@@ -7,7 +7,7 @@ Grids: *source grid* = the file's pixels; *model grid* = H x W, chest wall at co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -67,13 +67,35 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """A closed curve in pixels of the source grid; what it encloses and what it runs through is the region."""
+
+    points: str
+    """`x,y x,y ...`, as SVG writes polygons: a fiftieth of the memory of pairs, and data sets have millions."""
+
+    @classmethod
+    def of(cls, points: Iterable[tuple[float, float]]) -> Outline:
+        """The curve through these points (x, y), closed from the last to the first."""
+        return cls(" ".join(f"{x:.7g},{y:.7g}" for x, y in points))
+
+    def corners(self) -> list[tuple[float, float]]:
+        """The points (x, y) in their order."""
+        pairs = (pair.split(",") for pair in self.points.split())
+        return [(float(x), float(y)) for x, y in pairs]
+
+
+@dataclass(frozen=True)
 class MaskFile:
     """A picture of the same size as the mammogram; pixels above half of its maximum are the region."""
 
     path: Path
+    outline: bool = False
+    """The file draws the region's closed edge only: it is filled when it is read."""
+    stretch: bool = False
+    """The file may be of another size and is stretched to the mammogram's, as CBIS-DDSM needs it."""
 
 
-Region = Circle | Box | MaskFile
+Region = Circle | Box | Outline | MaskFile
 
 
 @dataclass(frozen=True)

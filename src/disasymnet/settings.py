@@ -6,6 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+VOI_POLICY = r"auto|none|lut[1-9]|window[1-9]"
+"""`auto`: the first VOI look-up table, else the first window, else none; the others: that one and nothing else."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
@@ -28,6 +31,9 @@ class ImageSettings(Section):
     fills the frame; `liu2020`: the reference pipeline that the paper names, literally."""
     mm_per_pixel: Positive | None = None
     """None: 0.2 mm at 1024 rows and in proportion at other sizes (0.4 at 512, 0.8 at 256)."""
+
+    voi: Annotated[str, Field(pattern=f"^({VOI_POLICY})$")] = "auto"
+    """Which VOI look-up table or window of a DICOM file makes its grey: `auto`, `none`, `lut1` ..., `window1` ..."""
 
     @property
     def pixel_mm(self) -> float:

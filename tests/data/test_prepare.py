@@ -20,6 +20,9 @@ from disasymnet.data.prepare import PrepareOptions, prepare
 from disasymnet.errors import CacheError, DatasetError, LeakError
 from disasymnet.records import Circle, Finding, Mammogram, MaskFile, Rejected, Scan
 from disasymnet.terms import Laterality, View
+from disasymnet.testkit.mammograms import mammogram as dicom
+from disasymnet.testkit.mammograms import write
+from tests.images.drawn import breast as drawn_breast
 
 from .exams import COLUMNS, ROWS, SETTINGS, make_scan, mammogram, save_picture
 
@@ -286,3 +289,30 @@ def test_the_data_sets_own_split_is_kept(tmp_path: Path) -> None:
     pictures = tuple(replace(picture, split=names[number // 2]) for number, picture in enumerate(scan.pictures))
     cache, _ = run(Scan(pictures), tmp_path / "out")
     assert [pair.split for pair in cache.pairs] == list(names)
+
+
+def test_the_voi_policy_and_strict_mode_are_part_of_the_request(tmp_path: Path) -> None:
+    """Another policy makes other grey; a cache begun in one way is not finished in another."""
+    pixels = (drawn_breast() * 4095).astype(np.uint16)
+    pictures = []
+    for side in (R, L):
+        path = tmp_path / f"{side}.dcm"
+        stored = pixels if side is L else np.ascontiguousarray(pixels[:, ::-1])
+        orientation = ["A", "R"] if side is L else ["P", "L"]
+        tags = {"ImageLaterality": side.value, "PatientOrientation": orientation, "ImagerPixelSpacing": [1, 1]}
+        path.write_bytes(write(dicom(stored, WindowCenter=1500, WindowWidth=1500, **tags), stored))
+        pictures.append(Mammogram(path, "p", "e", side, View.CC))
+    scan = Scan(tuple(pictures))
+    grey = {}
+    for voi in ("auto", "window1", "none"):
+        settings = SETTINGS.model_copy(update={"voi": voi})
+        cache = prepare(scan, settings, tmp_path / voi, OPTIONS, lambda line: None)
+        assert Cache.open(tmp_path / voi).manifest.image.voi == voi
+        grey[voi] = cache.arrays(cache.pairs[0].id).image
+    np.testing.assert_array_equal(grey["auto"], grey["window1"])
+    assert (grey["auto"] != grey["none"]).any()
+    with pytest.raises(CacheError, match="other settings"):
+        prepare(scan, SETTINGS, tmp_path / "auto", replace(OPTIONS, strict=True), lambda line: None)
+    assert (
+        len(prepare(scan, SETTINGS, tmp_path / "strict", replace(OPTIONS, strict=True), lambda line: None).pairs) == 1
+    )

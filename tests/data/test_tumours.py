@@ -108,7 +108,9 @@ def test_a_folder_without_a_table_or_a_column_is_refused(tmp_path: Path) -> None
         ("mini_mias", "mini-mias", True),
         ("CBIS-DDSM mass train", "mini-mias", False),
         ("phantom lesions", "phantom", False),
-        ("DDSM", "cbis-ddsm", False),
+        ("DDSM", "cbis-ddsm", True),  # the same women
+        ("Mini-DDSM", "ddsm", True),
+        ("ddsm", "inbreast", False),
     ],
 )
 def test_tumours_of_the_training_set_are_refused(source: str, dataset: str, same: bool) -> None:

@@ -1,17 +1,25 @@
 from __future__ import annotations
 
+import csv
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLosslessSV1
 
 import disasymnet.data.workers as workers_module
 from disasymnet.data.tasks import Task
 from disasymnet.data.workers import default_workers, make_all
+from disasymnet.images import child
 from disasymnet.records import Mammogram
 from disasymnet.terms import View
+from disasymnet.testkit.mammograms import mammogram, write
+from tests.images.drawn import breast
+from tests.images.test_child import DEADLY
 
 from .exams import SETTINGS
 
@@ -38,6 +46,37 @@ def test_a_worker_that_dies_takes_one_item_with_it(tmp_path: Path) -> None:
     codes = {task.id: [entry.code for entry in made.rejected] for task, made in make_all(tasks, 2)}
     assert codes.pop("bad") == ["crash", "crash"]
     assert codes == {name: ["missing", "partner"] for name in "abcd"}
+
+
+def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its partner is listed as such, everything else is prepared; nothing of the run is repeated."""
+    from disasymnet.data.prepare import PrepareOptions, prepare
+    from disasymnet.records import Scan
+    from disasymnet.terms import Laterality
+
+    (tmp_path / "deadly").mkdir()
+    (tmp_path / "deadly" / "imagecodecs.py").write_text(DEADLY)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "deadly"), *sys.path])
+    monkeypatch.setattr(child, "_child", None)
+    pictures = []
+    for number, patient in enumerate("abc"):
+        for side in Laterality:
+            stored = (breast(wall="right" if side == "R" else "left") * 4095).astype(np.uint16)
+            syntax = JPEGLosslessSV1 if (patient, side) == ("b", "R") else ExplicitVRLittleEndian
+            path = tmp_path / f"{patient}{side}.dcm"
+            path.write_bytes(write(mammogram(stored, ImagerPixelSpacing=[1, 1]), stored, syntax))
+            pictures.append(Mammogram(path, patient, f"{patient}{number}", side, View.CC))
+    options = PrepareOptions("made", public=True, workers=1, names=True)
+    cache = prepare(Scan(tuple(pictures)), SETTINGS, tmp_path / "cache", options, lambda line: None)
+    assert [pair.patient for pair in cache.pairs] == ["a", "c"]
+    rows = list(csv.DictReader((tmp_path / "cache" / "rejected.csv").read_text().splitlines()))
+    assert [(row["picture"].split("/")[-1], row["code"]) for row in rows] == [
+        ("bL.dcm", "partner"),
+        ("bR.dcm", "crash"),
+    ]
+    assert "died" in rows[1]["hint"]
+    if child._child is not None:
+        child._child.close()
 
 
 def test_workers_follow_cores_memory_and_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from disasymnet.data.published import PUBLISHED
 from disasymnet.data.survey import survey
 from disasymnet.datasets import DATASETS, find
 from disasymnet.errors import DatasetError
+from disasymnet.testkit.__main__ import main
+from disasymnet.testkit.cbis_ddsm import make_cbis_ddsm
 
 
 def test_every_data_set_refuses_an_empty_folder(tmp_path: Path) -> None:
-    assert set(DATASETS) == {"mini-mias", "table", "phantom"}
+    assert set(DATASETS) == {"mini-mias", "inbreast", "ddsm", "cbis-ddsm", "vindr", "cmmd", "table", "phantom"}
     for dataset in DATASETS.values():
         with pytest.raises(DatasetError):
             dataset.scan(tmp_path)
@@ -34,3 +37,30 @@ def test_what_a_data_set_warns_of_is_told(tmp_path: Path) -> None:
     Image.fromarray(np.tile(np.arange(64, dtype=np.uint8) * 3, (64, 1))).save(tmp_path / "r.png")
     (tmp_path / "table.csv").write_text("patient_id,image_path,laterality,view,birads\nW1,r.png,R,CC,0\n")
     assert "warning: " in survey(tmp_path / "table.csv", "table")
+
+
+def test_an_official_split_is_used_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    make_cbis_ddsm(tmp_path)
+    assert {picture.split for picture in find("cbis-ddsm").read(tmp_path).pictures} == {None}
+    asked = find("cbis-ddsm").read(tmp_path, official_split=True)
+    assert {picture.split for picture in asked.pictures} == {"train", "test"}
+    with pytest.raises(DatasetError, match="no official split"):
+        find("mini-mias").read(tmp_path, official_split=True)
+
+
+def test_every_public_data_set_has_its_page_and_its_counts() -> None:
+    pages = Path(__file__).parents[2] / "docs" / "data-sets"
+    for name in set(DATASETS) - {"table", "phantom"}:
+        text = (pages / f"{name}.md").read_text()
+        assert "**Unverified on originals**" in text, name
+        assert "**What the adapter knows**" in text, name
+        assert f"({name}.md)" in (pages / "README.md").read_text()
+        assert name in PUBLISHED
+
+
+def test_the_test_kit_is_a_program_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cmmd", str(tmp_path / "set")]) == 0
+    assert "18 pictures of 5 phantom women" in capsys.readouterr().out
+    assert main(["cmmd", str(tmp_path / "set")]) == 2
+    assert main(["nothing", str(tmp_path / "other")]) == 2
+    assert "inbreast, ddsm, mini-ddsm" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 
 from disasymnet.errors import PictureError
-from disasymnet.images.dicom import MOST_PIXELS
+from disasymnet.images.picture import MOST_PIXELS
 from disasymnet.images.read import Facts, read_picture
 from disasymnet.terms import Laterality, View
 from tests.images.drawn import film, mammogram, save
@@ -156,7 +156,7 @@ def test_cut_files_are_damaged(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         assert code(path) in ("damaged", "pixel_length", "no_pixels", "not_mammogram")
     (tmp_path / "text.dcm").write_text("no DICOM at all")
-    assert code(tmp_path / "text.dcm") == "damaged"
+    assert code(tmp_path / "text.dcm") == "not_dicom"
 
 
 @pytest.mark.data

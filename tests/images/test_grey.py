@@ -66,15 +66,34 @@ def test_rescale_runs_before_the_window(tmp_path: Path) -> None:
         ("MONOCHROME2", None, False),
         ("MONOCHROME1", None, True),
         ("MONOCHROME2", "INVERSE", True),
-        ("MONOCHROME1", "INVERSE", False),
+        ("MONOCHROME1", "INVERSE", True),
         ("MONOCHROME1", "IDENTITY", True),
     ],
 )
 def test_inverted_once_or_not_at_all(tmp_path: Path, photometric: str, shape: str | None, inverted: bool) -> None:
+    """Never twice: PS3.3 C.8.11.3 has INVERSE accompany MONOCHROME1."""
     tags = {} if shape is None else {"PresentationLUTShape": shape}
     got = pixels(tmp_path, PhotometricInterpretation=photometric, **tags)
     ramp = np.linspace(0, 1, 64).reshape(8, 8)
     np.testing.assert_allclose(got, 1 - ramp if inverted else ramp, atol=1e-6)
+
+
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 1900, "WindowWidth": 3000}])
+def test_monochrome1_equals_monochrome2_exactly(tmp_path: Path, window: dict[str, int]) -> None:
+    """The same picture three times: as it is, stored inverted, and stored inverted with both tags that say so."""
+    rng = np.random.default_rng(5)
+    stored = rng.integers(0, 4096, (64, 64)).astype(np.uint16)
+    mirrored = {"WindowCenter": 4096 - window["WindowCenter"], "WindowWidth": window["WindowWidth"]} if window else {}
+    one = pixels(tmp_path, stored, **window)
+    for shape in ({}, {"PresentationLUTShape": "INVERSE"}):
+        tags = {"PhotometricInterpretation": "MONOCHROME1", **shape, **mirrored}
+        np.testing.assert_array_equal(pixels(tmp_path, 4095 - stored, **tags), one)
+
+
+def test_a_window_that_leaves_one_grey_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="leaves one grey") as caught:
+        pixels(tmp_path, WindowCenter=-5000, WindowWidth=10)
+    assert caught.value.code == "constant"
 
 
 def test_padding_is_air_and_takes_no_part_in_the_range(tmp_path: Path) -> None:

@@ -54,6 +54,18 @@ def test_json_says_what_it_is_and_names_nobody(prediction, tmp_path):
     assert str(tmp_path) not in json.dumps(stored)
 
 
+def test_json_says_how_the_files_were_read(exams):
+    from disasymnet.checkpoint import Checkpoint
+
+    model = Model(Checkpoint(Marking(), RECIPE, CARD))
+    folder = exams / "phantom-00001"
+    stored = to_dict(model.predict(folder / "R_MLO.dcm", folder / "L_MLO.dcm", strict=True))
+    assert stored["mode"] == "strict"
+    assert stored["right"]["stated_by"] == {"laterality": "ImageLaterality", "view": "ViewCodeSequence"}
+    assert [step["name"] for step in stored["left"]["grey_steps"]] == ["stored", "modality", "voi", "inversion"]
+    assert all(step["low"] < step["high"] for step in stored["left"]["grey_steps"])
+
+
 def test_heat_map_leaves_the_picture_where_the_map_is_nothing():
     grey = np.linspace(0, 1, 64).reshape(8, 8)
     cam = np.zeros((8, 8))

@@ -18,7 +18,7 @@ from disasymnet.data.manifest import SCHEMA, Cached, CachedFinding, CachedPair, 
 from disasymnet.data.tasks import BadPictureError, Made, Task, each, rejections
 from disasymnet.errors import CacheError, PictureError
 from disasymnet.images.preprocess import PREPROCESSING, Prepared, preprocess, preprocess_single
-from disasymnet.images.read import Picture, read_picture
+from disasymnet.images.read import LENIENT, Picture, Reading, read_picture
 from disasymnet.records import Mammogram, MaskFile, Sides
 from disasymnet.settings import ImageSettings
 from disasymnet.terms import Laterality
@@ -105,7 +105,8 @@ def _finished(task: Task, request: str) -> Cached | None:
 
 
 def _prepare(task: Task) -> tuple[Cached, PairArrays]:
-    pictures = each(task, lambda _, stated: _read(stated))
+    reading = Reading(task.strict, task.settings.voi)
+    pictures = each(task, lambda _, stated: read_stated(stated, reading))
     prepared = _on_model_grid(task, pictures)
     sides = each(task, lambda number, stated: _side(task, stated, pictures[number], prepared[number]))
     truth = None
@@ -123,9 +124,9 @@ def _prepare(task: Task) -> tuple[Cached, PairArrays]:
     return _record(task, sides), arrays
 
 
-def _read(stated: Mammogram) -> Picture:
+def read_stated(stated: Mammogram, reading: Reading = LENIENT) -> Picture:
     """The file's picture, its facts overruled by those that the data set states."""
-    picture = read_picture(stated.path)
+    picture = read_picture(stated.path, reading)
     facts = picture.facts
     notes = list(facts.notes)
     for what, said, found in (
@@ -177,7 +178,7 @@ def _side(task: Task, stated: Mammogram, picture: Picture, prepared: Prepared) -
 
 def _truth(path: Path, prepared: Prepared, settings: ImageSettings) -> Levels:
     """The lesion-free picture on the very pixels of its mammogram: same geometry, same grey, same breast."""
-    pixels = read_picture(path).pixels
+    pixels = read_picture(path, Reading(voi=settings.voi)).pixels
     if pixels.shape != prepared.geometry.source_shape:
         raise PictureError("the lesion-free picture is not of its mammogram's size", where=path, code="truth_size")
     image = prepared.geometry.image(pixels).clip(0, 1)

@@ -48,6 +48,8 @@ class PrepareOptions:
     shares: Shares = PAPER_SHARES
     memory_limit: int | None = None
     """Bytes for all workers together; None: what is free."""
+    strict: bool = False
+    """Refuse pictures that a mammography system would not have made so; see `disasymnet.images.read.Reading`."""
     names: bool = False
     """Write the file names of pictures left out into rejected.csv also where the data set is not public."""
 
@@ -62,6 +64,7 @@ def prepare(scan: Scan, settings: ImageSettings, out: Path, options: PrepareOpti
     tumours = None if options.tumours is None else TumourSet.read(options.tumours)
     names = Names.of_cache(out, public=options.public, show=options.names)
     tasks, rejected = _tasks(scan, settings, out, names)
+    tasks = [replace(task, strict=options.strict) for task in tasks]
     if not tasks:
         raise DatasetError("no pair of pictures was found", hint=_commonest(rejected))
     for warning in scan.warnings:
@@ -110,6 +113,7 @@ def _claim(out: Path, settings: ImageSettings, options: PrepareOptions) -> None:
         "dataset": options.dataset,
         "public": options.public,
         "image": settings.model_dump(mode="json"),
+        **({"strict": True} if options.strict else {}),
     }
     path = out / _REQUEST
     if path.is_file():

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from disasymnet.data.pairing import pair_up
 from disasymnet.datasets import find
 from disasymnet.datasets.folder import scan as scan_files
-from disasymnet.errors import DatasetError
+from disasymnet.errors import DatasetError, PictureError
+from disasymnet.images.read import Reading, read_picture
 from disasymnet.records import Pair, Rejected, Scan
 
 SHOWN = 10  # refusals of one kind that are listed by name
 
 
-def survey(folder: Path, dataset: str | None) -> str:
-    """Pictures, pairs by label, and what takes no part and why. DatasetError if nothing here is a picture."""
+def survey(folder: Path, dataset: str | None, *, strict: bool = False) -> str:
+    """Pictures, pairs by label, and what takes no part and why. DatasetError if nothing here is a picture.
+
+    `strict` leaves out what strict mode refuses (`disasymnet.images.read.Reading`).
+    """
     found: Scan = scan_files(folder) if dataset is None else find(dataset).scan(folder)
+    if strict:
+        found = _strict_only(found)
     pairs, left_over = pair_up(found.pictures)
     rejected = [*found.rejected, *left_over]
     if not found.pictures and not rejected:
@@ -29,6 +36,19 @@ def survey(folder: Path, dataset: str | None) -> str:
         *_rejected(rejected, folder),
     ]
     return "\n".join(lines)
+
+
+def _strict_only(found: Scan) -> Scan:
+    """The pictures that strict mode reads; the others join those left out."""
+    kept, rejected = [], list(found.rejected)
+    for picture in found.pictures:
+        try:
+            read_picture(picture.path, Reading(strict=True))
+        except PictureError as error:
+            rejected.append(Rejected(picture.path, error.code, error.what, error.hint or ""))
+        else:
+            kept.append(picture)
+    return replace(found, pictures=tuple(kept), rejected=tuple(rejected))
 
 
 def _pairs(pairs: list[Pair]) -> list[str]:

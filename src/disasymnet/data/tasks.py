@@ -29,6 +29,8 @@ class Task:
     """Right and left, or one without partner."""
     settings: ImageSettings
     root: Path
+    strict: bool = False
+    """Refuse what a mammography system does not state."""
 
 
 @dataclass(frozen=True)

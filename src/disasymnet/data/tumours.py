@@ -24,8 +24,10 @@ _COLUMNS = ("file", "source", "patient", "kind", "box_w", "box_h")
 _ASSUMED_MM = 0.2  # every 4th pixel of 50 micrometre film scans, the commonest lesion crops
 _MOST_PIXELS = 4_000_000
 _SHARES = (0.7, 0.15, 0.15)
-# Words of a source that name a part of a data set and not the set: `CBIS-DDSM mass train` is CBIS-DDSM.
-_PARTS = {"train", "training", "val", "test", "mass", "masses", "calc", "calcification", "calcifications"}
+# Words of a source that name a part or an edition of a data set: `CBIS-DDSM mass train` holds the women of DDSM.
+_PARTS = {
+    "train", "training", "val", "test", "mass", "masses", "calc", "calcification", "calcifications", "cbis", "mini",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

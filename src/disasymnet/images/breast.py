@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from disasymnet.errors import PictureError
+from disasymnet.images.refusals import refusal
 from disasymnet.records import Edge
 
 Mask = NDArray[np.bool_]
@@ -52,14 +52,14 @@ def find_breast(pixels: Floats, chest_wall: Edge | None = None) -> Breast:
     factor = max(1, round(max(pixels.shape) / _LONG_SIDE))
     small = np.asarray(Image.fromarray(pixels).reduce(factor))
     if min(small.shape) < 16:
-        raise PictureError("the picture is too small to hold a breast", code="no_breast")
+        raise refusal("no_breast", "the picture is too small to hold a breast")
     small = _median_of_five(_median_of_five(small, axis=0), axis=1)
     inner = _inside_frames(small)
     mask = np.zeros(small.shape, dtype=np.bool_)
     mask[inner] = _region(small[inner])
     coverage = float(mask.mean())
     if coverage < _SMALLEST:
-        raise PictureError("no breast was found in the picture", code="no_breast")
+        raise refusal("no_breast", "no breast was found in the picture")
     seen = _wall(mask)
     warnings = []
     if not _SUSPECT[0] <= coverage <= _SUSPECT[1]:

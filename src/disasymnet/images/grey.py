@@ -2,22 +2,48 @@
 
 stored value -> sign and bits -> padding out -> Modality LUT or rescale -> VOI LUT or window -> inversion -> [0, 1]
 (PS3.3 C.7.6.3, C.11.1, C.11.2, C.11.6). There is no default window: without VOI the picture's own lowest and highest
-value become 0 and 1. As the stored values are integers of at most 16 bits, every step runs on the table of all values
-between the lowest and the highest one, and the pixels are looked up once.
+value become 0 and 1. As stored values are integers of at most 16 bits, every step runs on the table of all of them, and
+the pixels are looked up once.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from disasymnet.errors import PictureError
+from disasymnet.images.header import Header
 from disasymnet.images.picture import GreyStep
+from disasymnet.images.refusals import refusal
 
 Values = NDArray[np.float64]
+
+_BLOCK = 2**20  # pixels looked up at once: numpy would widen all indices to 8 bytes
+
+
+@dataclass(frozen=True)
+class Grey:
+    """The steps, with the table of values after each, and what to look up in them."""
+
+    index: NDArray[Any]
+    """(rows, columns), the stored bits as unsigned integers."""
+    steps: tuple[GreyStep, ...]
+    tables: tuple[Values, ...]
+    final: NDArray[np.float32]
+    notes: tuple[str, ...]
+
+    def pixels(self) -> NDArray[np.float32]:
+        """float32 (rows, columns) in [0, 1], dense tissue bright, padding 0."""
+        return look_up(self.final, self.index)
+
+    def picture(self, number: int) -> NDArray[np.uint8]:
+        """The picture after a step, (rows, columns), its lowest value 0 and its highest 255."""
+        step, table = self.steps[number], self.tables[number]
+        width = (step.high - step.low) or 1.0
+        return look_up(np.rint(np.clip((table - step.low) / width, 0, 1) * 255).astype(np.uint8), self.index)
 
 
 class _Tape:
@@ -27,91 +53,139 @@ class _Tape:
         self.values = values
         self.present = present
         self.steps: list[GreyStep] = []
+        self.tables: list[Values] = []
+        self.notes: list[str] = []
 
     def write(self, name: str, detail: str) -> None:
         seen = self.values[self.present]
         self.steps.append(GreyStep(name, detail, float(seen.min()), float(seen.max())))
+        self.tables.append(self.values)
 
 
-def grey(dataset: Dataset, stored: NDArray[Any], where: object) -> tuple[NDArray[np.float32], tuple[GreyStep, ...]]:
-    """Pixels float32 in [0, 1] with dense tissue bright, and the steps.
+def grey(header: Header, stored: NDArray[Any], voi: str = "auto") -> Grey:
+    """The grey steps of decoded integers (rows, columns), by a word of `disasymnet.settings.VOI_POLICY`.
 
-    `stored` are the decoded integers (rows, columns). Padding becomes 0. PictureError if a tag of the grey scale is
-    broken or the picture holds one value only.
+    PictureError if a tag of the grey scale is broken, the VOI asked for is not there, or one grey is all there is.
     """
-    stored = _clean(dataset, stored)
-    low = int(stored.min())
-    index = (stored - low).astype(np.uint16) if low else stored.astype(np.uint16, copy=False)
-    occurs = np.bincount(index.ravel()) > 0
-    tape = _Tape(np.arange(low, low + occurs.size, dtype=np.float64), occurs)
-    tape.write("stored", f"{dataset.BitsStored} bits, {'signed' if dataset.PixelRepresentation else 'unsigned'}")
-    padding = _padding(dataset, tape)
+    index = stored.view(stored.dtype.str.replace("i", "u"))
+    occurs = _occurring(index)
+    tape = _Tape(_meaning(header, occurs.size), occurs)
+    sign = "signed" if header.whole("PixelRepresentation", 0) else "unsigned"
+    tape.write("stored", f"{header.whole('BitsStored')} bits, {sign}")
+    padding = _padding(header, tape)
     tape.present = occurs & ~padding
-    if tape.present.sum() < 2:
-        raise PictureError("all pixels hold the same value", where=where, code="constant")
+    _refuse_constant(header, tape, "all pixels hold the same value")
     if padding.any():
         tape.write("padding", "values of the padding range become 0")
-    _modality(dataset, tape, where)
-    _voi(dataset, tape, where)
-    _inversion(dataset, tape, where)
-    table = np.clip(tape.values, 0, 1).astype(np.float32)
-    table[padding] = 0
-    return table[index], tuple(tape.steps)
+    _modality(header, tape)
+    _voi(header, tape, voi)
+    _inversion(header, tape)
+    tape.values = np.clip(tape.values, 0, 1)
+    _refuse_constant(header, tape, "its window leaves one grey")
+    final = tape.values.astype(np.float32)
+    final[padding] = 0
+    return Grey(index, tuple(tape.steps), tuple(tape.tables), final, tuple(tape.notes))
 
 
-def _clean(dataset: Dataset, stored: NDArray[Any]) -> NDArray[Any]:
-    """Bits outside the stored ones (old overlays lie there) off, sign extended."""
-    bits, allocated = int(dataset.BitsStored), int(dataset.BitsAllocated)
-    if bits == allocated:
-        return stored
-    unsigned = stored.astype(np.int32) >> max(int(dataset.get("HighBit", bits - 1)) - (bits - 1), 0)
+def look_up(table: NDArray[Any], index: NDArray[Any]) -> NDArray[Any]:
+    """table[index] of the index's shape, without an index of 8 bytes a pixel."""
+    out = np.empty(index.shape, table.dtype)
+    flat, given = out.reshape(-1), index.reshape(-1)
+    for start in range(0, given.size, _BLOCK):
+        flat[start : start + _BLOCK] = table[given[start : start + _BLOCK]]
+    return out
+
+
+def _occurring(index: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of all 256 or 65,536 bit patterns the picture holds."""
+    counts = np.zeros(256**index.itemsize, dtype=np.int64)
+    given = index.reshape(-1)
+    for start in range(0, given.size, _BLOCK):
+        counts += np.bincount(given[start : start + _BLOCK], minlength=counts.size)
+    return counts > 0
+
+
+def _meaning(header: Header, patterns: int) -> Values:
+    """The value of each bit pattern: bits outside the stored ones (old overlays lie there) off, sign extended."""
+    bits = header.whole("BitsStored")
+    unsigned = np.arange(patterns) >> max(header.whole("HighBit", bits - 1) - (bits - 1), 0)
     unsigned &= (1 << bits) - 1
-    if not dataset.PixelRepresentation:
-        return unsigned
-    return np.where(unsigned >= 1 << (bits - 1), unsigned - (1 << bits), unsigned)
+    if header.whole("PixelRepresentation", 0):
+        unsigned = np.where(unsigned >= 1 << (bits - 1), unsigned - (1 << bits), unsigned)
+    return unsigned.astype(np.float64)
 
 
-def _padding(dataset: Dataset, tape: _Tape) -> NDArray[np.bool_]:
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
+def _refuse_constant(header: Header, tape: _Tape, what: str) -> None:
+    seen = tape.values[tape.present]
+    if not seen.size or seen.min() == seen.max():
+        raise header.refusal("constant", what, "PixelData")
+
+
+def _padding(header: Header, tape: _Tape) -> NDArray[np.bool_]:
+    found = header.numbers("PixelPaddingValue")
+    if not found:
         return np.zeros(tape.values.size, dtype=np.bool_)
-    limit = dataset.get("PixelPaddingRangeLimit", value)
-    marked: NDArray[np.bool_] = (tape.values >= min(value, limit)) & (tape.values <= max(value, limit))
+    limit = header.number("PixelPaddingRangeLimit", found[0])
+    low, high = sorted((found[0], limit))
+    marked: NDArray[np.bool_] = (tape.values >= low) & (tape.values <= high)
     return marked & tape.present
 
 
-def _modality(dataset: Dataset, tape: _Tape, where: object) -> None:
+def _modality(header: Header, tape: _Tape) -> None:
     """Modality LUT, else rescale (PS3.3 C.11.1)."""
-    items = dataset.get("ModalityLUTSequence")
+    items = header.items("ModalityLUTSequence")
     if items:
-        tape.values = _look_up(items[0], tape.values, where)[0]
+        tape.values = _through(header, "ModalityLUTSequence", items[0], tape.values)[0]
         tape.write("modality", "Modality LUT")
+        _refuse_constant(header, tape, "its Modality LUT leaves one grey")
         return
-    slope, intercept = float(dataset.get("RescaleSlope", 1) or 0), float(dataset.get("RescaleIntercept", 0) or 0)
-    if not slope or not np.isfinite([slope, intercept]).all():
-        raise PictureError(f"RescaleSlope is {slope:g}", where=where, code="grey_scale")
+    slope, intercept = header.number("RescaleSlope", 1), header.number("RescaleIntercept", 0)
+    # A slope so small or large that sixteen bits no longer differ, or overflow, is no slope.
+    if not 1e-9 <= abs(slope) <= 1e9 or abs(intercept) > 1e12 or abs(intercept) > 1e9 * abs(slope):
+        raise header.refusal("grey_scale", f"slope {slope:g} and intercept {intercept:g}", "RescaleSlope")
     tape.values = tape.values * slope + intercept
     tape.write("modality", f"rescale: slope {slope:g}, intercept {intercept:g}")
 
 
-def _voi(dataset: Dataset, tape: _Tape, where: object) -> None:
-    """The first VOI LUT, else the first window (PS3.3 C.11.2), else the picture's own range; ends in [0, 1]."""
-    items = dataset.get("VOILUTSequence")
-    if items:
-        tape.values, top = _look_up(items[0], tape.values, where)
+def _voi(header: Header, tape: _Tape, voi: str) -> None:
+    """The VOI LUT or window (PS3.3 C.11.2) that the policy takes, else the picture's own range; ends in [0, 1]."""
+    luts = header.items("VOILUTSequence")
+    centres, widths = header.numbers("WindowCenter"), header.numbers("WindowWidth")
+    windows = min(len(centres), len(widths))
+    kind, number = _chosen(header, voi, len(luts), windows)
+    if len(luts) + windows > 1:
+        all_luts = [f"lut{place}" for place in range(1, len(luts) + 1)]
+        all_windows = [
+            f"window{place} ({centres[place - 1]:g}, {widths[place - 1]:g})" for place in range(1, windows + 1)
+        ]
+        tape.notes.append(f"VOI: {kind}{number or ''} taken; the file has {', '.join((all_luts + all_windows)[:9])}")
+    if kind == "lut":
+        tape.values, top = _through(header, "VOILUTSequence", luts[number - 1], tape.values)
         tape.values = tape.values / top
-        tape.write("voi", f"VOI LUT, item 1 of {len(items)}")
-        return
-    centres, widths = _numbers(dataset.get("WindowCenter")), _numbers(dataset.get("WindowWidth"))
-    if centres and widths:
-        function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
-        tape.values = window(tape.values, centres[0], widths[0], function, where)
-        tape.write("voi", f"window 1 of {len(centres)}: {function}, centre {centres[0]:g}, width {widths[0]:g}")
-        return
-    seen = tape.values[tape.present]
-    low, high = float(seen.min()), float(seen.max())
-    tape.values = (tape.values - low) / (high - low)
-    tape.write("voi", f"none in the file: whole range of the picture, {low:g} to {high:g}")
+        tape.write("voi", f"VOI LUT, item {number} of {len(luts)}")
+    elif kind == "window":
+        function = header.text("VOILUTFunction").upper() or "LINEAR"
+        centre, width = centres[number - 1], widths[number - 1]
+        tape.values = window(tape.values, centre, width, function, header.path)
+        tape.write("voi", f"window {number} of {windows}: {function}, centre {centre:g}, width {width:g}")
+    else:
+        seen = tape.values[tape.present]
+        low, high = float(seen.min()), float(seen.max())
+        tape.values = (tape.values - low) / (high - low)
+        why = "none in the file" if not luts and not windows else "none wanted"
+        tape.write("voi", f"{why}: whole range of the picture, {low:g} to {high:g}")
+
+
+def _chosen(header: Header, voi: str, luts: int, windows: int) -> tuple[str, int]:
+    """`lut` or `window` with its number from 1, or `none`."""
+    if voi == "auto":
+        return ("lut", 1) if luts else ("window", 1) if windows else ("none", 0)
+    kind, number = voi.rstrip("123456789"), int(voi[-1]) if voi[-1].isdigit() else 0
+    there = {"lut": luts, "window": windows, "none": 0}[kind]
+    if number > there:
+        name = "VOILUTSequence" if kind == "lut" else "WindowCenter"
+        raise header.refusal("voi", f"{kind} {number} is asked for, the file has {there}", name)
+    return kind, number
 
 
 def window(values: Values, centre: float, width: float, function: str = "LINEAR", where: object = None) -> Values:
@@ -120,9 +194,9 @@ def window(values: Values, centre: float, width: float, function: str = "LINEAR"
     `function` is LINEAR, LINEAR_EXACT or SIGMOID. PictureError if it is another or the width is too small for it.
     """
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        raise PictureError(f"VOILUTFunction {function} is unknown", where=where, code="grey_scale")
+        raise refusal("grey_scale", f"function {function[:16]!r} is unknown", where, "VOILUTFunction")
     if not np.isfinite([centre, width]).all() or (width < 1 if function == "LINEAR" else width <= 0):
-        raise PictureError(f"WindowWidth is {width:g}", where=where, code="grey_scale")
+        raise refusal("grey_scale", f"WindowWidth is {width:g}", where, "WindowWidth")
     if function == "SIGMOID":
         # Beyond +-700 the exponential overflows; there the sigmoid is 0 or 1 anyway.
         return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700))))
@@ -133,28 +207,36 @@ def window(values: Values, centre: float, width: float, function: str = "LINEAR"
     return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
 
 
-def _inversion(dataset: Dataset, tape: _Tape, where: object) -> None:
-    """MONOCHROME1 shows low values bright, and so does the shape INVERSE: one of them inverts, both do not."""
-    photometric = str(dataset.get("PhotometricInterpretation", "")).strip().upper()
+def _inversion(header: Header, tape: _Tape) -> None:
+    """MONOCHROME1 shows low values bright, and so does the shape INVERSE; a mammogram that says both says it once.
+
+    PS3.3 C.8.11.3 has INVERSE stand with MONOCHROME1, and IDENTITY with MONOCHROME2: the shape repeats the photometric
+    interpretation and does not undo it. Where the two contradict each other, the one that inverts is believed.
+    """
+    photometric = header.text("PhotometricInterpretation").upper()
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise PictureError(
-            f"PhotometricInterpretation is {photometric or 'missing'}, not a grey scale", where=where, code="grey_scale"
-        )
-    shape = str(dataset.get("PresentationLUTShape") or "IDENTITY").strip().upper()
-    if (photometric == "MONOCHROME1") == (shape == "INVERSE"):
-        tape.write("inversion", f"none: {photometric}, {shape}")
+        what = f"{photometric[:16] or 'nothing'} is no grey scale"
+        raise header.refusal("grey_scale", what, "PhotometricInterpretation")
+    shape = header.text("PresentationLUTShape").upper()[:16]
+    said = f"{photometric}, {shape}" if shape else photometric
+    if (photometric, shape) in (("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")):
+        tape.notes.append(f"{said}: they contradict each other, taken as inverted")
+    if photometric == "MONOCHROME2" and shape != "INVERSE":
+        tape.write("inversion", f"none: {said}")
         return
     tape.values = 1 - tape.values
-    tape.write("inversion", f"inverted: {photometric}, {shape}")
+    tape.write("inversion", f"inverted: {said}")
 
 
-def _look_up(item: Dataset, values: Values, where: object) -> tuple[Values, float]:
+def _through(header: Header, keyword: str, item: Dataset, values: Values) -> tuple[Values, float]:
     """Values through a LUT item, and the value that stands for full scale (PS3.3 C.11.1.1.1)."""
     try:
-        count, first, bits = (int(number) for number in item.LUTDescriptor)
-        table = _entries(item.LUTData, count % 65536 or 65536)
+        count, first, bits = (int(number) for number in header.inside(item, "LUTDescriptor"))
+        table = _entries(header.inside(item, "LUTData"), count % 65536 or 65536)
     except (AttributeError, TypeError, ValueError) as error:
-        raise PictureError("a look-up table is broken", where=where, code="grey_scale") from error
+        raise header.refusal("grey_scale", "the look-up table is broken", keyword) from error
+    if not 1 <= bits <= 16:
+        raise header.refusal("grey_scale", f"the look-up table has entries of {bits} bits", keyword)
     if first > 32767 and values.min() < 0:
         first -= 65536  # a signed number that was written as an unsigned one
     mapped = table[np.clip(np.rint(values) - first, 0, table.size - 1).astype(np.int64)].astype(np.float64)
@@ -173,9 +255,3 @@ def _entries(data: Any, count: int) -> NDArray[Any]:
     if table.size < count:
         raise ValueError(f"{table.size} entries instead of {count}")
     return table[:count]
-
-
-def _numbers(value: Any) -> list[float]:
-    if value is None or value == "":
-        return []
-    return [float(number) for number in (value if hasattr(value, "__iter__") else [value])]

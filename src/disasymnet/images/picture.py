@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from disasymnet.errors import RecipeError
 from disasymnet.records import Detector
+from disasymnet.settings import VOI_POLICY
 from disasymnet.terms import Laterality, View
+
+MOST_PIXELS = 40_000_000
+"""The largest detectors and film scans have about 27 million pixels; more is a mistake or an attack."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read."""
+
+    strict: bool = False
+    """Only what a mammography system itself states: no films, no raster files, no side or view from free text, and the
+    chest wall where the tags have it."""
+    voi: str = "auto"
+    """Which VOI look-up table or window: a word of `disasymnet.settings.VOI_POLICY`."""
+    most_pixels: int = MOST_PIXELS
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(VOI_POLICY, self.voi):
+            raise RecipeError(
+                f"voi {self.voi!r} is unknown", hint="There are: auto, none, lut1 to lut9, window1 to window9."
+            )
+
+
+LENIENT = Reading()
+"""How research data are read."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +67,14 @@ class Facts:
     """StudyInstanceUID: as `patient`."""
     notes: tuple[str, ...] = ()
     """What was odd or guessed, in words that name nobody."""
+    laterality_from: str | None = None
+    """The DICOM attribute that named the breast."""
+    view_from: str | None = None
+    """The DICOM attribute that named the view."""
+
+    def with_notes(self, notes: tuple[str, ...]) -> Facts:
+        """The same facts with further notes."""
+        return replace(self, notes=(*self.notes, *notes)) if notes else self
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from disasymnet.errors import PictureError
 from disasymnet.images.breast import Breast, find_breast
 from disasymnet.images.geometry import Geometry
 from disasymnet.images.picture import Picture
+from disasymnet.images.refusals import refusal
 from disasymnet.records import Edge, Sides
 from disasymnet.settings import ImageSettings
 
@@ -200,7 +200,7 @@ def _finish(
 ) -> Prepared:
     breast = geometry.mask(found.breast.mask)
     if not breast.any():
-        raise PictureError("the breast lies outside the model grid", code="no_breast")
+        raise refusal("no_breast", "the breast lies outside the model grid")
     # A triangle filter's weights sum to 1 within rounding.
     image = np.clip(geometry.image(found.picture.pixels), 0, 1)
     if masked:

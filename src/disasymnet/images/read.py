@@ -1,162 +1,47 @@
-"""Any picture file as pixels in [0, 1]: DICOM, PGM, PNG, TIFF, WebP and JPEG.
+"""Any picture file as pixels in [0, 1]: DICOM, PGM, PNG, TIFF, WebP, JPEG, and DDSM's lossless JPEG.
 
-The range of a raster file is that of its format (255, 65535 or a PGM's own maximum), never the picture's. Sixteen bits
-stay sixteen: a file that would decode to fewer is refused. Size, frames and colours are checked before decoding.
+The door for files of strangers: they are decoded in a child process with bounds on memory and time, so that a decoder
+that dies or hangs costs one picture and not the run.
 """
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from disasymnet.errors import PictureError
-from disasymnet.images.dicom import MOST_PIXELS, read_dicom
-from disasymnet.images.picture import Facts, GreyStep, Picture
+from disasymnet.images.child import ask
+from disasymnet.images.picture import LENIENT, Facts, GreyStep, Picture, Reading
 
-__all__ = ["Facts", "GreyStep", "Picture", "read_mask", "read_picture"]
-
-_FORMATS = ("PPM", "PNG", "TIFF", "WEBP", "JPEG")
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF tags and value
-
-# A lossy coder of a grey picture may leave its three channels this many levels apart.
-_CHANNEL_NOISE = 2
+__all__ = ["LENIENT", "Facts", "GreyStep", "Picture", "Reading", "read_mask", "read_picture", "read_steps"]
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path, reading: Reading = LENIENT) -> Picture:
     """The file's picture: pixels float32 (rows, columns) in [0, 1], bright = dense tissue, with facts and grey steps.
 
-    Raster files state no facts but their bits. PictureError with a code if the file is damaged, larger than 40 million
-    pixels, coloured, has several frames, or holds one value only.
+    Raster files state no facts but their bits. PictureError with a code of `disasymnet.images.refusals.NEXT_STEP` if
+    the file is damaged, exceeds a limit, is none that a pair can use, or holds one value only.
     """
-    if _is_dicom(path):
-        return read_dicom(path)
-    stored, bits, notes = _raster(path)
-    low, high = int(stored.min()), int(stored.max())
-    if low == high:
-        raise PictureError("all pixels hold the same value", where=path, code="constant")
-    full = 255 if stored.dtype == np.uint8 else 65535
-    if full == 65535 and bits == 16 and high < 65535 / 8:
-        notes.append(f"16-bit file whose highest value is {high}: a smaller range was perhaps not stretched")
-    pixels = stored.astype(np.float32)
-    pixels *= np.float32(1 / full)
+    answer = ask("picture", path, reading)
+    (pixels,) = answer.arrays
     pixels.setflags(write=False)
-    steps = (
-        GreyStep("stored", f"{bits} bits, unsigned", low, high),
-        GreyStep("voi", f"range of the file's format, 0 to {full}", low / full, high / full),
-    )
-    return Picture(pixels, Facts(bits=bits, notes=tuple(notes)), steps)
+    return Picture(pixels, answer.facts, answer.steps)
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """A raster mask, bool (rows, columns): pixels above half of its maximum. PictureError if it marks nothing."""
-    stored, _, _ = _raster(path)
-    if not stored.any():
-        raise PictureError("the mask marks nothing", where=path, code="constant")
-    mask: NDArray[np.bool_] = stored > stored.max() / 2
-    return mask
+def read_mask(path: Path, *, outline: bool = False) -> NDArray[np.bool_]:
+    """A mask, bool (rows, columns): pixels above half of its maximum; with `outline` what these enclose, too.
+
+    PictureError if it marks nothing, a DICOM mask holds more than two values, or an outline is open.
+    """
+    (mask,) = ask("outline" if outline else "mask", path, LENIENT).arrays
+    return mask.view(np.bool_)
 
 
-def _is_dicom(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-    except FileNotFoundError:
-        raise PictureError("there is no such file", where=path, code="missing") from None
-    except OSError as error:
-        raise PictureError(f"the file cannot be opened ({error.strerror})", where=path) from error
-    return head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom")
+def read_steps(path: Path, reading: Reading = LENIENT) -> tuple[Facts, list[tuple[GreyStep, NDArray[np.uint8]]], str]:
+    """Facts, each grey step with the picture after it, and how the pixels are stored.
 
-
-def _raster(path: Path) -> tuple[NDArray[Any], int, list[str]]:
-    """Stored values uint8 or uint16 (rows, columns), the file's bits a sample, and notes."""
-    try:
-        # Pillow warns of its own size limit; ours is lower and refuses below.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as file:
-                bits = _check(file, path)
-                return _values(file, bits, path), bits, _notes(file)
-    except (PictureError, MemoryError):
-        raise
-    except FileNotFoundError:
-        raise PictureError("there is no such file", where=path, code="missing") from None
-    except Image.DecompressionBombError:
-        raise PictureError(f"it has more than {MOST_PIXELS:,} pixels", where=path, code="too_large") from None
-    except Exception as error:
-        # Damaged files raise whatever their decoder happens to meet.
-        raise PictureError(
-            f"the file cannot be read as a picture ({type(error).__name__})",
-            where=path,
-            hint="DICOM, PGM, PNG, TIFF, WebP and JPEG are read; check that the file was copied whole.",
-            code="damaged",
-        ) from error
-
-
-def _check(file: Image.Image, path: Path) -> int:
-    """Bits a sample, from the header alone. PictureError if the picture should not be decoded."""
-    columns, rows = file.size
-    if rows * columns > MOST_PIXELS:
-        raise PictureError(f"{columns} x {rows} pixels are more than {MOST_PIXELS:,}", where=path, code="too_large")
-    if getattr(file, "n_frames", 1) > 1:
-        raise PictureError("it holds several frames", where=path, code="multi_frame")
-    bits = _bits(file, path)
-    if file.mode in ("1", "P", "PA", "F", "CMYK", "RGBA", "LA", "La") or bits not in range(8, 17):
-        raise PictureError(
-            f"a {file.format} of mode {file.mode} with {bits} bits is not a plain grey picture",
-            where=path,
-            hint="Save it as grey with 8 or 16 bits, without palette and transparency.",
-            code="depth",
-        )
-    if bits > 8 and not file.mode.startswith("I"):
-        raise PictureError(
-            f"{bits} bits would be read as 8", where=path, hint="Save it as one-channel 16-bit grey.", code="depth"
-        )
-    return bits
-
-
-def _bits(file: Image.Image, path: Path) -> int:
-    if file.format == "PNG":
-        with path.open("rb") as raw:
-            return raw.read(25)[24]  # IHDR: bit depth
-    if file.format == "TIFF":
-        samples = file.tag_v2.get(_BITS_PER_SAMPLE, (1,))  # type: ignore[attr-defined]
-        return int(max(samples))
-    if file.format == "PPM":
-        return _pgm_bits(path)
-    return 8
-
-
-def _pgm_bits(path: Path) -> int:
-    """Bits of the maximum in a PGM's header: the fourth word, comments left out."""
-    with path.open("rb") as raw:
-        head = raw.read(1024)
-    words = b" ".join(line.split(b"#")[0] for line in head.split(b"\n")).split()
-    return max(8, int(words[3]).bit_length()) if words[0] in (b"P5", b"P2") else 8
-
-
-def _values(file: Image.Image, bits: int, path: Path) -> NDArray[Any]:
-    if file.mode == "RGB":
-        channels = np.asarray(file)
-        if int(np.ptp(channels, axis=2).max()) > _CHANNEL_NOISE:
-            raise PictureError("it is a colour picture", where=path, code="colour")
-        return np.ascontiguousarray(channels[..., 1])
-    stored = np.asarray(file)
-    if bits == 8:
-        return stored.astype(np.uint8, copy=False)
-    if stored.min() < 0 or stored.max() > 65535:
-        raise PictureError("its values leave 0 to 65535", where=path, code="depth")
-    stored = stored.astype(np.uint16)
-    if file.format == "TIFF" and file.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # type: ignore[attr-defined]
-        stored = 65535 - stored  # Pillow inverts 8-bit files of this kind, but not 16-bit ones
-    return stored
-
-
-def _notes(file: Image.Image) -> list[str]:
-    if file.format == "JPEG":
-        return ["JPEG: lossy, 8 bits"]
-    return ["lossy, 8 bits"] if file.format == "WEBP" and file.mode == "RGB" else []
+    Pictures are uint8 (rows, columns), the step's lowest value 0 and its highest 255. PictureError as `read_picture`.
+    """
+    answer = ask("steps", path, reading)
+    return answer.facts, list(zip(answer.steps, answer.arrays, strict=True)), answer.storage

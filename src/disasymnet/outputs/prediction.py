@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def to_dict(prediction: Prediction) -> dict[str, Any]:
         "asymmetry": prediction.asymmetry,
         "right": _side(prediction.right),
         "left": _side(prediction.left),
+        "mode": "strict" if prediction.strict else "lenient",
         "view": None if prediction.view is None else prediction.view.value,
         "scores": "in [0, 1], for ranking; not calibrated, no threshold implied. Abnormal: any finding, benign or not.",
         "warnings": list(prediction.warnings),
@@ -73,31 +75,35 @@ def _side(side: SidePrediction) -> dict[str, Any]:
         "breast_share": float(side.breast.mean()),
         "rows": rows,
         "columns": columns,
+        "stated_by": {"laterality": side.laterality_from, "view": side.view_from},
+        "grey_steps": [asdict(step) for step in side.steps],
         "sha256": side.sha256,
     }
 
 
-def predict_to(pictures: Sequence[Path], run: Path, out: Path, say: Say) -> str:
+def predict_to(pictures: Sequence[Path], run: Path, out: Path, say: Say, *, strict: bool = False) -> str:
     """Answer two files (right, left) or every pair of one folder, write the answers below `out`, give a summary.
 
-    PairingError for one file alone, for two that make no pair, and for a folder without one.
+    PairingError for one file alone, for two that make no pair, and for a folder without one; `strict` as for
+    `Model.predict`.
     """
     model = Model.load(run)
     level = cam_cut(model.checkpoint.recipe.model.cam)
     if len(pictures) == 1 and pictures[0].is_dir():
-        return _folder(model, pictures[0], out, level, say)
+        return _folder(model, pictures[0], out, say, strict=strict)
     if len(pictures) != 2:
         raise PairingError(
             f"{len(pictures)} files given",
             hint="Give two files, RIGHT LEFT, or one folder.",
         )
-    prediction = model.predict(pictures[0], pictures[1])
+    prediction = model.predict(pictures[0], pictures[1], strict=strict)
     save(prediction, out, level=level)
     return f"{prediction.summary()}\n{out / 'prediction.json'}"
 
 
-def _folder(model: Model, folder: Path, out: Path, level: float, say: Say) -> str:
-    answers, rejected = predict_folder(model, folder)
+def _folder(model: Model, folder: Path, out: Path, say: Say, *, strict: bool) -> str:
+    answers, rejected = predict_folder(model, folder, strict=strict)
+    level = cam_cut(model.checkpoint.recipe.model.cam)
     rows: list[dict[str, object]] = []
     for number, (pair, prediction) in enumerate(answers, 1):
         name = f"{number:04d}-{pair.view}"
@@ -114,11 +120,14 @@ def _folder(model: Model, folder: Path, out: Path, level: float, say: Say) -> st
                 "left_sha256": prediction.left.sha256,
             }
         )
+    if not rows:
+        first = next(entry for entry in rejected if entry.code != "partner")
+        raise PairingError(f"no pair could be answered: {first.reason}", where=first.path, hint=first.hint)
     columns = ["folder", "asymmetry", "right", "left", "warnings", "right_sha256", "left_sha256"]
     write_csv(out / "predictions.csv", columns, rows)
     return "\n".join([f"{len(rows)} pairs answered: {out / 'predictions.csv'}", *_left_out(rejected, folder)])
 
 
 def _left_out(rejected: Sequence[Rejected], folder: Path) -> list[str]:
-    lines = [f"  {entry.path.relative_to(folder)}: {entry.reason}" for entry in rejected]
+    lines = [f"  {entry.path.relative_to(folder)}: {entry.reason}. {entry.hint}".rstrip() for entry in rejected]
     return [f"{len(rejected)} files left out:", *lines] if rejected else []
