@@ -182,19 +182,25 @@ def test_unknown_labels_still_train(name: str, batch: PairBatch) -> None:
 
 @pytest.mark.slow
 def test_eight_phantom_pairs_are_learned_by_heart(name: str, phantom_cache: Cache) -> None:
-    """Eighty steps suffice each."""
+    """In eval mode and within 300 steps; most need 40 to 80, DisAsymNet's two objectives swing for longer."""
     pairs = [phantom_cache.pair(one) for one in phantom_cache.split("train")]
     eight = [*[one for one in pairs if one.asymmetric][:4], *[one for one in pairs if not one.asymmetric][:4]]
     method, batch = _build(name), collate(phantom_cache, eight)
-    optimizer = torch.optim.Adam(method.parameters(), lr=2e-3)
-    for _ in range(80):
+    optimizer = torch.optim.Adam(method.parameters(), lr=1e-3)
+    for step in range(1, 301):
         losses = _step(method, batch, optimizer)
-    assert losses["diag"] < 0.2
+        if step % 20 == 0 and losses["diag"] < 0.2 and _all_right(method, batch):
+            return
+    pytest.fail(f"after 300 steps the loss is {losses['diag']:.3f}")
+
+
+def _all_right(method: Method, batch: PairBatch) -> bool:
     method.eval()
     with torch.no_grad():
         out = method(batch.image, batch.breast)
-    for logit, label in ((out.side_logit, batch.labels.side), (out.asymmetry_logit, batch.labels.asymmetric)):
-        assert logit is None or torch.equal(logit > 0, label > 0.5)
+    method.train()
+    answers = ((out.side_logit, batch.labels.side), (out.asymmetry_logit, batch.labels.asymmetric))
+    return all(logit is None or torch.equal(logit > 0, label > 0.5) for logit, label in answers)
 
 
 @pytest.mark.parametrize(
