@@ -52,6 +52,18 @@ def test_a_bar_that_touches_the_breast_is_cut() -> None:
     assert not found.mask[:, 200:].any()
 
 
+def test_a_fold_of_the_abdomen_and_a_label_at_the_skin_are_cut_and_a_nipple_stays() -> None:
+    plain, picture = find_breast(breast(height=0.6)).mask, breast(height=0.6)
+    picture[300:, :16] = 0.4  # skin along the chest wall, below the breast
+    picture[190:210, 145:158] = 0.3  # a nipple, 13 pixels beyond the skin
+    picture[100:114, 90:200] = 0.3  # a strip that begins inside the breast
+    found = find_breast(picture).mask
+    assert not found[350:, :].any()
+    assert not found[100:114, 160:].any()
+    assert found[195:205, 145:156].all()
+    assert overlap(found, plain) > 0.95
+
+
 def test_the_data_sets_word_wins_and_disagreement_is_told() -> None:
     found = find_breast(breast(wall="left"), "right")
     assert found.chest_wall == "right"

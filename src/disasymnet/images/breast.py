@@ -27,6 +27,8 @@ _FLAT = 0.04  # their range over 3 x 3 pixels, as a share of the maximum; dense 
 _FRAME_DEPTH = 0.12  # frames reach at most this deep into the picture
 _SKIN = 0.1  # of the way from air to tissue: where the skin's ramp begins
 _STRIP = 0.035  # of the long side, 8 mm of a 24 cm film: what is thinner and ends at the border is no breast
+_APPENDAGE = 0.06  # of the long side, 14 mm: skin of the abdomen below the breast, strips and labels are narrower
+_NIPPLE = 0.035  # of the long side, 8 mm: how far narrow parts that stay may stand out
 _SUSPECT = (0.05, 0.95)  # shares of the picture outside of which a mask is doubtful
 _SMALLEST = 0.005  # share of the picture below which there is no breast at all
 
@@ -118,7 +120,7 @@ def _region(small: Floats) -> Mask:
     region = _largest(bright, tissue)
     # The pad keeps the closing from biting into what touches the border.
     region = ndimage.binary_closing(np.pad(region, 8), iterations=3)[8:-8, 8:-8]
-    return _largest(_without_strips(ndimage.binary_fill_holes(region)))
+    return _largest(_without_appendages(_without_strips(ndimage.binary_fill_holes(region))))
 
 
 def _labels(small: Floats, flat_white: Mask) -> Mask:
@@ -196,6 +198,21 @@ def _without_strips(mask: Mask) -> Mask:
             at_border[line] = True
         at_border[0] = False
         kept = kept & ~at_border[thin]
+    return kept
+
+
+def _without_appendages(mask: Mask) -> Mask:
+    """The mask without what stands out from the breast and is narrow: folds of the abdomen, strips, labels.
+
+    A nipple stays: narrow parts are kept as far as it stands out.
+    """
+    length = max(mask.shape)
+    # Nothing beyond the border, or a strip along it would count as wide.
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    core = _largest(depth > _APPENDAGE * length / 2)
+    if not core.any():
+        return mask
+    kept: Mask = mask & (ndimage.distance_transform_edt(~core) <= (_APPENDAGE / 2 + _NIPPLE) * length)
     return kept
 
 
