@@ -12,6 +12,7 @@ from disasymnet.data.cache import Cache
 from disasymnet.data.files import replace_file
 from disasymnet.errors import CacheError
 from disasymnet.evaluate import provenance, scores
+from disasymnet.evaluate.cases import PHANTOM
 from disasymnet.evaluate.forward import Kept, Seen, all_sides, cam_cut, look_at
 from disasymnet.evaluate.parts import Part, parts_of
 from disasymnet.evaluate.sides import Side
@@ -22,7 +23,6 @@ from disasymnet.progress import Say
 
 SCHEMA = 1
 RESEARCH_USE = "Research use only. Not for diagnosis."
-PHANTOM = "phantoms: the same breasts without their lesions"
 
 
 @dataclass(frozen=True)
