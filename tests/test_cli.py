@@ -13,7 +13,7 @@ from disasymnet.cli import app
 
 COMMANDS = [
     "phantom", "scan", "explain", "describe", "prepare", "tumours", "pretrain", "train", "evaluate",
-    "counterfactual", "predict", "report", "recipe", "doctor",
+    "counterfactual", "shortcuts", "predict", "report", "recipe", "doctor",
 ]  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def test_the_commands_are_these() -> None:
         (["prepare", "phantom", "empty", "--out", "cache"], "empty"),
         (["evaluate", "none", "--data", "none"], "none"),
         (["counterfactual", "--data", "none", "--out", "bench", "--runs", "a=b"], "none"),
+        (["shortcuts", "none", "--data", "none", "--out", "checks"], "none"),
         (["predict", "R.dcm", "L.dcm", "--model", "none", "--out", "answer"], "none"),
         (["report", "none", "--out", "page.html"], "none"),
         (["phantom", "out", "--contrast", "loud"], "loud"),

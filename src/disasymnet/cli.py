@@ -269,6 +269,22 @@ def counterfactual(
 
 
 @app.command()
+def shortcuts(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training.")],
+    data: CacheFolder,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for shortcuts.md and shortcuts.json.")],
+    split: Annotated[str, typer.Option(help="train | val | test; all: every pair of another data set")] = "test",
+) -> None:
+    """Check whether a run answers by shortcuts: outline, air, what both sides share, or one breast alone.
+
+    Example: disasymnet shortcuts run --data cache --out checks
+    """
+    from disasymnet.evaluate.shortcuts import shortcuts as check
+
+    typer.echo(check(run, data, out, say, split))
+
+
+@app.command()
 def predict(
     pictures: Annotated[list[Path], typer.Argument(metavar="[RIGHT LEFT | FOLDER]", help="Two files, or a folder.")],
     model: Annotated[Path, typer.Option("--model", metavar="RUN", help="A run or checkpoint folder.")],

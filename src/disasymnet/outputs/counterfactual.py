@@ -209,11 +209,16 @@ def _tiles(one: Shown, rows: Sequence[str]) -> list[Rgb]:
     for row in rows:
         normal = one.normal.get(row)
         if normal is None:
-            blank = np.full_like(truth, 40)
-            tiles += [blank, blank]
+            tiles += [_empty(truth.shape)] * 2
         else:
             tiles += [grey(normal), _tile(difference(one.image.astype(np.float64) - normal), one)]
     return tiles
+
+
+def _empty(shape: tuple[int, ...]) -> Rgb:
+    picture = Image.new("RGB", (shape[1], shape[0]), (40, 40, 40))
+    ImageDraw.Draw(picture).text((4, shape[0] // 2), "no x_n", fill=_INK)
+    return np.array(picture)
 
 
 def _tile(rgb: Any, one: Shown) -> Rgb:
