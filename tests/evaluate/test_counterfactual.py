@@ -28,7 +28,16 @@ from disasymnet.training.start import DETECTOR
 from tests.data.small import make_recipe, make_tumours
 from tests.evaluate.trained import GLOW, SMALL, card_of, knowing, known_cache, save_run, small_recipe
 
-MEASURED = ("inside_ratio", "error_in", "outside_error", "contrast_removed", "black_holes", "psnr_in", "ssim_out")
+MEASURED = (
+    "inside_ratio",
+    "inside_ratio_pooled",
+    "error_in",
+    "outside_error",
+    "contrast_removed",
+    "black_holes",
+    "psnr_in",
+    "ssim_out",
+)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +136,29 @@ def test_pairs_are_asked_by_the_fold_that_has_not_seen_them(cache: Cache) -> Non
         if one.side.removal is not None:
             kept = 1.0 if one.side.pair.id in keeps.ids else 0.0
             assert one.side.removal.inside_ratio == pytest.approx(kept, abs=1e-3)
+
+
+def test_a_pair_that_a_run_has_learned_from_is_refused(cache: Cache) -> None:
+    ids = cache.split("test")
+    with pytest.raises(CheckpointError, match="has learned from that pair"):
+        benchmark(Cases.of(cache, ids), [of_run("knowing", [Part(knowing(cache), ids[1:])])])
+
+
+def test_a_lesion_that_does_not_show_is_counted_and_takes_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.evaluate.trained.GLOW", 0.0)
+    cache = known_cache(tmp_path / "cache")
+    done = _run("--data", cache.path, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    tree = json.loads((tmp_path / "out" / "counterfactual.json").read_text())
+    assert tree["counts"]["sides_with_lesion"] == 0
+    assert tree["counts"]["marked_but_not_visible"] == sum(
+        bool(label) for name in cache.split("test") for label in cache.pair(name).abnormal
+    )
+    assert tree["rows"][COPY]["removal"]["inside_ratio"]["value"] is None
+    assert tree["rows"][COPY]["normal_change"]["value"] == 0
+    assert "No lesion." in (tmp_path / "out" / "counterfactual.md").read_text()
 
 
 def test_blended_tumours_come_with_and_without(tmp_path: Path) -> None:
@@ -366,3 +398,19 @@ def test_a_judge_that_is_the_row_itself_is_marked(cache: Cache, tmp_path: Path) 
     tree = json.loads((tmp_path / "out" / "counterfactual.json").read_text())
     assert "not independent" in tree["rows"]["ours"]["judge"]["auc"]["note"]
     assert "note" not in tree["rows"][COPY]["judge"]["auc"]
+
+
+@pytest.mark.slow
+def test_phantoms_through_the_command(phantom_cache: Cache, tmp_path: Path) -> None:
+    ours = save_run(tmp_path / "ours", phantom_cache, small_recipe())
+    done = _run("--data", phantom_cache.path, "--runs", f"ours={ours}", "--judge", ours, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    tree = json.loads((tmp_path / "out" / "counterfactual.json").read_text())
+    assert tree["truth"].startswith("phantoms")
+    assert tree["counts"]["sides_with_lesion"] >= 1
+    copied, told, truth = (tree["rows"][name]["removal"] for name in (COPY, RING, TRUTH))
+    assert copied["inside_ratio"]["value"] == 1
+    assert 0 < copied["outside_error"]["value"] < 0.01  # edges reach a little beyond their masks
+    assert told["outside_error"]["value"] == copied["outside_error"]["value"]
+    assert told["inside_ratio_pooled"]["value"] < 1
+    assert truth["inside_ratio"]["value"] == truth["outside_error"]["value"] == 0

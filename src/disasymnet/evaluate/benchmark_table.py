@@ -18,6 +18,7 @@ TABLES: tuple[tuple[str, tuple[Column, ...]], ...] = (
         "Inside the lesions",
         (
             ("error, of the input's", ("removal", "inside_ratio"), 3),
+            ("ratio of the sums", ("removal", "inside_ratio_pooled"), 3),
             ("error, grey", ("removal", "error_in"), 3),
             ("PSNR, dB", ("removal", "psnr_in"), 1),
             ("SSIM", ("removal", "ssim_in"), 3),

@@ -108,7 +108,8 @@ def benchmark(cases: Cases, rows: Sequence[Row], judge: Judge | None = None, *, 
 
 
 RULES = {
-    "inside_ratio": "mean over sides of mean|x_n - t| / mean|x - t| in the lesion: 0 truth, 1 untouched",
+    "inside_ratio": "mean over sides of mean|x_n - t| / mean|x - t| in the lesion: 0 truth, 1 untouched; _pooled: of "
+    "the sums, where faint lesions weigh little",
     "outside": "the breast farther than 2 pixels from the lesion; grey range 1",
     "black_holes": "share of lesion pixels more than 0.1 darker than the truth",
     "contrast_removed": "1 - amplitude of the lesion's own pattern x - t that is left in x_n; above 1: overdone",

@@ -38,11 +38,6 @@ class Answers:
     air: Floats
     """(n, 2) share of the picture outside the breast."""
 
-    @property
-    def asymmetry(self) -> Floats | None:
-        """(n,) the asymmetry head's logits, or the larger of the sides' for a method without one."""
-        return self.pair if self.pair is not None else None if self.side is None else self.side.max(1)
-
 
 def as_it_is(batch: PairBatch) -> PairBatch:
     """No change."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from disasymnet.errors import PictureError
+from disasymnet.errors import CheckpointError, PictureError
 from disasymnet.evaluate.cases import Case, Floats, Masks, batch_of
 from disasymnet.evaluate.forward import answer, cam_cut
 from disasymnet.evaluate.parts import Part
@@ -48,7 +48,10 @@ class Row:
 
 
 def of_run(name: str, parts: Sequence[Part]) -> Row:
-    """A run of this program, or one of folds: each pair is answered by the model that has not seen its woman."""
+    """A run of this program, or one of folds: each pair is answered by the model that has not seen its woman.
+
+    Its `draw` raises CheckpointError for a pair that none of the parts may be asked about.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     ids = [set(part.ids) for part in parts]
     recipe = parts[0].checkpoint.recipe
@@ -59,6 +62,9 @@ def of_run(name: str, parts: Sequence[Part]) -> Row:
             asked = [case for case in cases if case.pair.id in own]
             if asked:
                 found |= _answers(part, asked, device)
+        unasked = [case.name for case in cases if case.name not in found]
+        if unasked:
+            raise CheckpointError(f"{name} may not be asked about {unasked[0]}: it has learned from that pair")
         return [found[case.name] for case in cases]
 
     about = {

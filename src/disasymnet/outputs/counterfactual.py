@@ -131,11 +131,11 @@ def _write(out: Path, found: Found, head: dict[str, Any]) -> str:
     replace_file(out / "contact.png", contact_picture(found.shown, list(tree["rows"])))
     # Last: a folder with this file is complete.
     replace_file(out / "counterfactual.json", (json.dumps(tree, indent=1, allow_nan=False) + "\n").encode())
-    lines = [f"{'error left inside lesions':<34}{'outside':<10}{'normals':<10}"]
+    lines = [f"{'error left inside lesions':<38}{'outside':<10}{'normals':<10}"]
     for name, row in tree["rows"].items():
         values = (row["removal"]["inside_ratio"], row["removal"]["outside_error"], row["normal_change"])
         inside, outside, normal = ("NA" if one["value"] is None else f"{one['value']:.4f}" for one in values)
-        lines.append(f"  {name:<24.24}{inside:<8}{outside:<10}{normal:<10}")
+        lines.append(f"  {name:<28.27}{inside:<8}{outside:<10}{normal:<10}")
     return "\n".join([*lines, f"{out / 'counterfactual.md'} holds the table. {RESEARCH_USE}"])
 
 
