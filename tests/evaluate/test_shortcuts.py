@@ -94,7 +94,13 @@ def test_partners_by_hand() -> None:
     assert worse.figures["abnormality_auc_own"].n == 2 * N
     moved = partners(plain, answers(alone - 1, LABEL), left, shown)
     assert moved.figures["fall"].value == 0
-    assert moved.verdict.startswith("NOT SHOWN")
+    assert moved.verdict.startswith("NO USE")
+    few, turned = answers(LABEL[:24] + NOISE[:24], LABEL[:24]), [*range(1, 24), 0]
+    stirred = np.stack([few.side[:, 0], few.side[turned, 1]], 1) + NOISE[24:48]
+    undecided = partners(few, answers(stirred, LABEL[:24]), turned, [f"w{number}" for number in turned])
+    low, high = undecided.figures["fall"].ci
+    assert low <= 0 < 0.02 <= high
+    assert undecided.verdict.startswith("Undecided")
     no_sides = partners(answers(NOISE, LABEL, side=None), answers(NOISE, LABEL, side=None), left, shown)
     assert no_sides.verdict.startswith("NA: this method has no side head")
     assert no_sides.figures["asymmetry_auc_own"].value is not None

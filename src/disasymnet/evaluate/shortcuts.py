@@ -32,6 +32,8 @@ SCHEMA = 1
 CHANCE = 0.5
 HARMLESS = 0.6
 """Blanked pictures are called harmless where the whole interval of their AUC lies below."""
+USEFUL = 0.02
+"""A fall of the AUC beside strangers that would matter; whether a smaller one is there is left open."""
 SAME_ANSWER = 1e-4
 """Mean change of p(abnormal) under which a method does not see the other side at all."""
 NO_SIDE, NO_PAIR = "this method has no side head", "this method has no asymmetry head"
@@ -105,7 +107,7 @@ OUTLINE = "What does it say when nothing but the outline is left (breast 0.5, ai
 
 
 def within_pairs(plain: Answers) -> Check:
-    """Section 13.6 of the evaluation: pairs with one abnormal side, where exam-level cues cannot help."""
+    """Pairs with one abnormal side, where no cue of the whole exam can help."""
     accuracy, abnormal = _side_accuracy(plain), _side_auc(plain)
     figures = {"side_accuracy": accuracy, "abnormality_auc": abnormal, "asymmetry_auc": _pair_auc(plain)}
     question = "In pairs with one abnormal side, does that side score higher? Nothing that both sides share can help."
@@ -184,9 +186,14 @@ def partners(plain: Answers, mixed: Answers, left: list[int], patients: list[str
         verdict = _na(fall)
     elif fall.ci[0] > 0:
         verdict = f"Yes: beside a stranger its abnormal AUC falls by {fall.value:.3f}, more than chance explains."
+    elif fall.ci[1] >= USEFUL:
+        verdict = (
+            f"Undecided: p(abnormal) moves by {change:.3f} beside a stranger, its abnormal AUC falls by "
+            f"{fall.value:.3f} ({fall.ci[0]:.3f} to {fall.ci[1]:.3f}): too few pairs to tell that from none."
+        )
     else:
         verdict = (
-            f"NOT SHOWN: p(abnormal) moves by {change:.3f} beside a stranger, but its abnormal AUC does not fall "
+            f"NO USE: p(abnormal) moves by {change:.3f} beside a stranger, but its abnormal AUC does not fall "
             f"({fall.value:+.3f}): what it takes from the other side does not help it."
         )
     return Check(question, figures, verdict)
