@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from disasymnet.cli import app
 
 COMMANDS = [
-    "phantom", "scan", "explain", "describe", "prepare", "tumours", "pretrain", "train", "evaluate", "predict",
-    "report", "recipe", "doctor",
+    "phantom", "scan", "explain", "describe", "prepare", "tumours", "pretrain", "train", "evaluate",
+    "counterfactual", "shortcuts", "predict", "report", "recipe", "doctor",
 ]  # fmt: skip
 
 
@@ -56,6 +56,8 @@ def test_the_commands_are_these() -> None:
         (["prepare", "mini-mias", "none", "--out", "cache"], "none"),
         (["prepare", "phantom", "empty", "--out", "cache"], "empty"),
         (["evaluate", "none", "--data", "none"], "none"),
+        (["counterfactual", "--data", "none", "--out", "bench", "--runs", "a=b"], "none"),
+        (["shortcuts", "none", "--data", "none", "--out", "checks"], "none"),
         (["predict", "R.dcm", "L.dcm", "--model", "none", "--out", "answer"], "none"),
         (["report", "none", "--out", "page.html"], "none"),
         (["phantom", "out", "--contrast", "loud"], "loud"),

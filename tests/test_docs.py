@@ -60,3 +60,14 @@ def test_every_code_of_a_refusal_is_explained() -> None:
         for code in re.findall(r"`([a-z_]+)`", line.split("|")[1:2][0] if "|" in line else "")
     }
     assert explained == set(NEXT_STEP)
+
+
+def test_imports_in_the_docs_work() -> None:
+    lines = re.findall(
+        r"^ {4}(from disasymnet\S* import .+)$", (ROOT / "docs/counterfactual-protocol.md").read_text(), re.M
+    )
+    assert len(lines) >= 5
+    for line in lines:
+        _, module, _, names = line.split(maxsplit=3)
+        for name in names.split(", "):
+            assert hasattr(importlib.import_module(module), name), line

@@ -242,6 +242,49 @@ def evaluate(
 
 
 @app.command()
+def counterfactual(
+    data: CacheFolder,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for table, pictures and JSON.")],
+    runs: Annotated[list[str] | None, typer.Option(metavar="NAME=RUN", help="A row: a run. May be repeated.")] = None,
+    pictures: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=DIR", help="A row: pictures of another program. May be repeated.")
+    ] = None,
+    judge: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Independent classifier: another run, or a detector.")
+    ] = None,
+    tumours: Annotated[
+        Path | None, typer.Option(metavar="T", help="Tumour set to blend into normal pairs; default: the cache's.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train | val | test; all: every pair of another data set")] = "test",
+    export: Annotated[bool, typer.Option("--export", help="Only write the inputs, for another program.")] = False,
+) -> None:
+    """Measure how well lesions are taken out where the lesion-free truth is known (docs/counterfactual-protocol.md).
+
+    Example: disasymnet counterfactual --data cache --runs ours=run --runs asyd=run-asyd --judge run-1 --out bench
+    """
+    from disasymnet.outputs.counterfactual import Request, counterfactual_to
+
+    request = Request(data, out, runs or (), pictures or (), judge, tumours, split, export)
+    typer.echo(counterfactual_to(request, say))
+
+
+@app.command()
+def shortcuts(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training.")],
+    data: CacheFolder,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for shortcuts.md and shortcuts.json.")],
+    split: Annotated[str, typer.Option(help="train | val | test; all: every pair of another data set")] = "test",
+) -> None:
+    """Check whether a run answers by shortcuts: outline, air, what both sides share, or one breast alone.
+
+    Example: disasymnet shortcuts run --data cache --out checks
+    """
+    from disasymnet.evaluate.shortcuts import shortcuts as check
+
+    typer.echo(check(run, data, out, say, split))
+
+
+@app.command()
 def predict(
     pictures: Annotated[list[Path], typer.Argument(metavar="[RIGHT LEFT | FOLDER]", help="Two files, or a folder.")],
     model: Annotated[Path, typer.Option("--model", metavar="RUN", help="A run or checkpoint folder.")],

@@ -201,7 +201,7 @@ def test_without_symmetric_pairs_nothing_is_synthesised(tmp_path: Path) -> None:
 
 
 def test_training_tumours_are_those_of_training_women(cache: Cache) -> None:
-    taken = tumours_of(cache, make_recipe())
+    taken = tumours_of(cache, make_recipe().synthesis)
     assert {tumour.split for tumour in taken.tumours} == {"train"}
 
 

@@ -68,7 +68,7 @@ class Loader:
         self._recipe, self._training, self._device, self._process = recipe, training, device, process
         self._pairs = {pair.id: pair for pair in known}
         self._symmetric = sorted(pair.id for pair in known if pair.asymmetric is False)
-        self._tumours = tumours_of(cache, recipe) if training and recipe.synthesis.on else None
+        self._tumours = tumours_of(cache, recipe.synthesis) if training and recipe.synthesis.on else None
         if training and len(known) < recipe.train.batch:
             raise TrainingError(
                 f"{len(known)} pairs with a label do not fill a batch of {recipe.train.batch}",
@@ -188,12 +188,11 @@ def collate(cache: Cache, pairs: Sequence[CachedPair], device: torch.device = CP
     return batch if device.type == "cpu" else batch.to(device)
 
 
-def tumours_of(cache: Cache, recipe: Recipe, split: str = "train") -> TumourSet:
-    """One split of the recipe's tumour set, or else of the cache's.
+def tumours_of(cache: Cache, settings: SynthesisSettings, split: str = "train") -> TumourSet:
+    """One split of the tumour set that the settings name, or else of the cache's.
 
     Raises TrainingError if there is none, DatasetError if it was cut from the data set trained on.
     """
-    settings = recipe.synthesis
     tumours = cache.tumours if settings.tumours is None else TumourSet.read(Path(settings.tumours))
     if tumours is None:
         raise TrainingError(

@@ -19,7 +19,7 @@ from disasymnet.records import Sides
 NOTE = "NEGATIVE CONTROL: the left breast of each pair is another woman's (data.partners = strangers)"
 
 
-def with_strangers(cache: Cache, ids: Sequence[str]) -> tuple[Cache, list[str]]:
+def with_strangers(cache: Cache, ids: Sequence[str]) -> tuple[Exchanged, list[str]]:
     """A view of `cache` in which each pair of `ids` has the left side of another woman among them, and notes on it.
 
     Same view (CC, MLO); every left side is used once; drawn by the seed of the cache's splits. Label, findings and
@@ -56,6 +56,10 @@ class Exchanged(Cache):
     """A cache whose pairs have the left sides of others."""
 
     _lefts: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+    def left_of(self, item_id: str) -> str:
+        """Id of the pair whose left side this one shows."""
+        return self._lefts.get(item_id, item_id)
 
     def pair(self, item_id: str) -> CachedPair:
         """One pair's record, with the facts of the left side that it got."""

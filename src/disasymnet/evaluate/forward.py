@@ -191,7 +191,7 @@ def score_side(side: Side, seen: Pictures, cut: float) -> Side:
     side = replace(
         side,
         kinds=frozenset(kind_of(finding) for finding in findings),
-        cam_outside=localisation.share_outside(seen.cam, seen.breast),
+        cam_outside=None if seen.cam is None else localisation.share_outside(seen.cam, seen.breast),
         signature=signature(seen),
     )
     if side.label == 0:

@@ -21,6 +21,10 @@ from disasymnet.terms import FindingKind
 
 Tree = dict[str, Any]
 OVERLAPS = ("iou", "ior_ref", "ior_det", "dice", "tiou", "tior")
+REMOVAL = (
+    *("inside_ratio", "error_in", "error_before", "outside_error", "black_holes", "contrast_removed"),
+    *("psnr", "psnr_in", "psnr_out", "ssim", "ssim_in", "ssim_out"),
+)
 UNCHOSEN = Threshold(0.5, relative=True)
 """For x_ab and the difference where no other pair with a marked lesion is at hand to choose by."""
 
@@ -164,8 +168,7 @@ def reconstruction(sides: Iterable[Side], truth: str) -> Tree:
     def of(name: str) -> Metric:
         return mean([float(getattr(removal, name)) for removal in removals], who, of="side with a lesion")
 
-    names = ("inside_ratio", "outside_error", "black_holes", "contrast_removed", "psnr", "ssim")
-    tree: Tree = {name: of(name) for name in names}
+    tree: Tree = {name: of(name) for name in REMOVAL}
     tree["inside_ratio_pooled"] = ratio(
         [removal.error_in for removal in removals],
         [removal.error_before for removal in removals],

@@ -31,19 +31,20 @@ class Pictures:
     image: npt.NDArray[Any]
     breast: Mask
     lesion: Mask
-    cam: npt.NDArray[Any]
+    cam: npt.NDArray[Any] | None = None
     normal: npt.NDArray[Any] | None = None
     abnormal_part: npt.NDArray[Any] | None = None
     truth: npt.NDArray[Any] | None = None
 
     def heat(self, name: str) -> npt.NDArray[np.float64] | None:
         """One of MAPS as it is scored: inside the breast, x_ab and the difference smoothed; None if not made."""
-        if name == "cam":
-            return np.where(self.breast, self.cam, 0.0).astype(np.float64)
-        part: npt.NDArray[Any] | None = self.abnormal_part if name == "x_ab" else self.difference()
+        parts = {"cam": self.cam, "x_ab": self.abnormal_part, "difference": self.difference()}
+        part: npt.NDArray[Any] | None = parts[name]
         if part is None:
             return None
         inside = np.where(self.breast, part, 0.0).astype(np.float64)
+        if name == "cam":
+            return inside
         smooth: npt.NDArray[np.float64] = gaussian_filter(inside, SMOOTH * len(inside))
         return smooth
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,13 @@ from disasymnet.checkpoint import Checkpoint
 from disasymnet.data.batch import PairBatch
 from disasymnet.data.cache import Cache
 from disasymnet.data.loader import synthetic_test_pairs, tumours_of
-from disasymnet.data.manifest import CachedFinding
+from disasymnet.data.manifest import CachedFinding, CachedPair
+from disasymnet.data.tumours import TumourSet
 from disasymnet.errors import DatasetError, TrainingError
 from disasymnet.evaluate.forward import answer, cam_cut, pictures_of, score_pair
 from disasymnet.evaluate.sides import Side
 from disasymnet.records import Box, Sides
+from disasymnet.settings import SynthesisSettings
 from disasymnet.terms import FindingKind
 
 SYNTHETIC = "test tumours blended into normal pairs: the pictures before"
@@ -31,48 +33,68 @@ def look_at_synthetic(
 
     Empty, with a warning, where there is no normal pair or no test tumour.
     """
+    recipe = checkpoint.recipe
+    try:
+        tumours = tumours_of(cache, recipe.synthesis, "test")
+    except (DatasetError, TrainingError) as error:
+        warnings.append(f"no removal of synthetic lesions: {error.what}")
+        return []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method = checkpoint.method.eval().to(device)
-    cut = cam_cut(checkpoint.recipe.model.cam)
+    cut = cam_cut(recipe.model.cam)
     sides: list[Side] = []
-    for fake, kind in _batches(checkpoint, cache, ids, warnings):
-        answered = answer(method, fake, device)
-        for number, name in enumerate(fake.ids):
-            lesion = _lesion(fake, number)
-            right, left = (_findings(mask, kind) for mask in lesion)
-            pair = cache.pair(name)
-            pair = replace(pair, findings=Sides(right, left), abnormal=Sides(bool(right), bool(left)))
-            pictures = pictures_of(answered, number, lesion, cache.arrays(name).image)
+    for blended in blend(cache, ids, tumours, recipe.synthesis, batch=recipe.train.batch):
+        answered = answer(method, blended.batch, device)
+        for number, pair in enumerate(blended.pairs):
+            pictures = pictures_of(answered, number, blended.lesion[number], cache.arrays(pair.id).image)
             seen = score_pair(pair, pictures, answered, number, cut, fold)
             sides += [side for side in seen.sides if side.label == 1]
     return sides
 
 
-def _batches(
-    checkpoint: Checkpoint, cache: Cache, ids: Sequence[str], warnings: list[str]
-) -> Iterator[tuple[PairBatch, FindingKind | None]]:
-    """Each normal pair with test tumours of one kind; the kinds take turns, so that each can be told apart."""
-    recipe = checkpoint.recipe
-    try:
-        tumours = tumours_of(cache, recipe, "test")
-    except (DatasetError, TrainingError) as error:
-        warnings.append(f"no removal of synthetic lesions: {error.what}")
-        return
+@dataclass(frozen=True)
+class Blended:
+    """A batch of normal pairs with tumours blended in."""
+
+    batch: PairBatch
+    pairs: tuple[CachedPair, ...]
+    """Their records, with the tumours as findings."""
+    lesion: npt.NDArray[np.bool_]
+    """(B, 2, H, W) the blended places, right first."""
+
+
+def blend(
+    cache: Cache, ids: Sequence[str], tumours: TumourSet, settings: SynthesisSettings, *, batch: int
+) -> Iterator[Blended]:
+    """Each normal pair of `ids` once, with tumours of one kind; the kinds take turns, so that each can be told apart.
+
+    Raises TrainingError if `tumours` holds none of a test woman.
+    """
     normal = [name for name in ids if cache.pair(name).asymmetric is False]
     kinds = sorted({tumour.kind for tumour in tumours.tumours})
     known = {kind.value: kind for kind in FindingKind}
     for number, kind in enumerate(kinds):
         part = replace(tumours, tumours=tuple(tumour for tumour in tumours.tumours if tumour.kind == kind))
-        share = normal[number :: len(kinds)]
-        for batch in synthetic_test_pairs(cache, share, part, recipe.synthesis, batch=recipe.train.batch):
-            yield batch, known.get(kind)
+        for made in synthetic_test_pairs(cache, normal[number :: len(kinds)], part, settings, batch=batch):
+            lesion = _lesion(made)
+            records = tuple(
+                _record(cache.pair(name), both, known.get(kind)) for name, both in zip(made.ids, lesion, strict=True)
+            )
+            yield Blended(made, records, lesion)
 
 
-def _lesion(batch: PairBatch, number: int) -> npt.NDArray[np.bool_]:
-    """(2, H, W) blended places of pair `number`, right first."""
+def _record(pair: CachedPair, lesion: npt.NDArray[np.bool_], kind: FindingKind | None) -> CachedPair:
+    right, left = (_findings(mask, kind) for mask in lesion)
+    return replace(pair, findings=Sides(right, left), abnormal=Sides(bool(right), bool(left)))
+
+
+def _lesion(batch: PairBatch) -> npt.NDArray[np.bool_]:
+    """(B, 2, H, W), right first."""
     if batch.lesion is None:
-        return np.zeros((2, *batch.image.shape[2:]), bool)
-    both: npt.NDArray[np.bool_] = batch.lesion[[number, batch.pairs + number], 0].cpu().numpy()
+        return np.zeros((batch.pairs, 2, *batch.image.shape[2:]), bool)
+    both: npt.NDArray[np.bool_] = (
+        batch.lesion.view(2, batch.pairs, *batch.lesion.shape[2:]).transpose(0, 1).cpu().numpy()
+    )
     return both
 
 

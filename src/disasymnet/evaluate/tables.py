@@ -34,10 +34,11 @@ def choose_gallery(pairs: Sequence[CachedPair], count: int = GALLERY) -> list[st
     asymmetric = [pair.id for pair in ordered if pair.asymmetric]
     rest = [pair.id for pair in ordered if not pair.asymmetric]
     few = min(len(rest), max(count // 3, count - len(asymmetric)))
-    return _spaced(asymmetric, count - few) + _spaced(rest, few)
+    return spaced(asymmetric, count - few) + spaced(rest, few)
 
 
-def _spaced(ids: Sequence[str], count: int) -> list[str]:
+def spaced(ids: Sequence[str], count: int) -> list[str]:
+    """`count` of the ids, or all if there are fewer, evenly spaced from the first to the last."""
     if not ids or count <= 0:
         return []
     return [ids[index] for index in sorted({round(at) for at in np.linspace(0, len(ids) - 1, min(count, len(ids)))})]
