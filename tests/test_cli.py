@@ -13,7 +13,7 @@ from disasymnet.cli import app
 
 COMMANDS = [
     "phantom", "scan", "explain", "describe", "prepare", "tumours", "pretrain", "train", "evaluate", "predict",
-    "report", "recipe", "doctor",
+    "report", "reproduce", "recipe", "doctor",
 ]  # fmt: skip
 
 
