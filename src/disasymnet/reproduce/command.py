@@ -13,7 +13,7 @@ from disasymnet.errors import TrainingError
 from disasymnet.evaluate import provenance
 from disasymnet.evaluate.evaluation import RESEARCH_USE
 from disasymnet.progress import Say, clock
-from disasymnet.reproduce.compare import cell, declared, fill, tests
+from disasymnet.reproduce.compare import cell, declared, fill, paired_tests
 from disasymnet.reproduce.cost import Cost, costs
 from disasymnet.reproduce.figures import write_figure2, write_figure3
 from disasymnet.reproduce.jobs import Job, command, work
@@ -154,7 +154,7 @@ def _write(wanted: Wanted, made: Plan, standings: dict[Path, Standing], cache: C
             }
             for one in filled
         ],
-        "tests": tests(filled, target),
+        "tests": paired_tests(filled, target),
         "declared": declared(target),
         "notes": _notes(wanted, made.lines, dataset, cache),
         "provenance": {

@@ -118,7 +118,7 @@ def _from_results(filled: Filled, column: Column) -> Tree:
     return plain | {"value": float(np.mean(there)), "sd": _sd(there), "seeds": {str(s): v for s, v in values.items()}}
 
 
-def tests(filled: Sequence[Filled], target: Target) -> list[Tree]:
+def paired_tests(filled: Sequence[Filled], target: Target) -> list[Tree]:
     """DisAsymNet against every other row. The declared test is over whole patients, on the seeds' ensemble.
 
     Cells of the declared family that are not there yet count with p = 1: the corrected p can only fall. Rows outside

@@ -121,6 +121,7 @@ def plan(wanted: Wanted, rows: Sequence[Row], seeds: dict[str, tuple[int, ...]],
     lines: list[Line] = []
     runs: dict[Path, Run] = {}
     for row in rows:
+        _refuse_undoing(wanted, row)
         owner = first.setdefault(_bare(wanted, row, cache).digest, row.name)
         own = Row(owner, owner) if owner != row.name else row
         for share in wanted.target.shares:
@@ -132,6 +133,24 @@ def plan(wanted: Wanted, rows: Sequence[Row], seeds: dict[str, tuple[int, ...]],
 
 def _bare(wanted: Wanted, row: Row, cache: Cache) -> Recipe:
     return with_grid_of(cache, Recipe.load(f"{wanted.recipe}+{row.name}", list(wanted.changes)), _quiet)
+
+
+def _refuse_undoing(wanted: Wanted, row: Row) -> None:
+    """A change comes last: one of a setting that makes the row what it is would leave the name and take the row."""
+    plain, own = (Recipe.load(name).model_dump() for name in (wanted.recipe, f"{wanted.recipe}+{row.name}"))
+    for change in wanted.changes:
+        path = change.partition("=")[0].strip().split(".")
+        if _at(plain, path) != _at(own, path):
+            raise RecipeError(
+                f"--set {change} would undo what makes the row {row.name}",
+                hint=f'Write it into a recipe of your own (extends = "{wanted.recipe}"), for --recipe: rows come last.',
+            )
+
+
+def _at(values: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
 
 
 def _run(wanted: Wanted, row: Row, seed: int, share: float, cache: Cache) -> Run:

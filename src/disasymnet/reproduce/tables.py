@@ -20,10 +20,10 @@ RULES = (
 )
 OF_COLUMNS = {
     "asymmetric": "NA: the method has no such head.",
-    "asymmetric_derived": "The column marked as derived takes the larger of the two sides' answers, not that of a head.",
+    "asymmetric_derived": "The column marked as derived takes the larger of the sides' answers, not that of a head.",
     "iou": "The CAM is cut at its fixed threshold; images without a marked lesion take no part.",
     "ior_det": "IoR of the marked area, as in HAM's code, is what the paper's IoR and mean TIoR are compared with.",
-    "inside_ratio": "Removal is measured as in each run's results.json, where its intervals stand; here for a single seed only.",
+    "inside_ratio": "Removal is that of each run's results.json, where its intervals stand (here of one seed only).",
 }
 CELL_COLUMNS = (
     "row", "label", "share", "column", "value", "ci_low", "ci_high", "ci_unit_low", "ci_unit_high", "seeds", "sd",
