@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
+from disasymnet.cli import app
+from disasymnet.errors import DisAsymNetError
 from disasymnet.recipe import Recipe
 from disasymnet.reproduce.answers import NUMBERS, Answers
 from disasymnet.reproduce.compare import Filled
@@ -21,9 +23,23 @@ TINY = (
 )  # fmt: skip
 
 
-def program(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "disasymnet.cli", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@dataclass(frozen=True)
+class Ended:
+    """What a command said and how it ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def program(*words: object) -> Ended:
+    """The command in this process, which spares a second start of torch; what it trains runs in its own."""
+    result = CliRunner().invoke(app, list(map(str, words)))
+    if isinstance(result.exception, DisAsymNetError):
+        return Ended(2, result.stdout, f"{result.stderr}disasymnet: {result.exception}")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ended(result.exit_code, result.stdout, result.stderr)
 
 
 def answers(

@@ -18,7 +18,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from disasymnet.data.cache import Cache
-from tests.reproduce.answered import TINY, program
+from tests.reproduce.answered import TINY, Ended, program
 
 TWO = ("--methods", "resnet18,disasymnet")
 
@@ -33,7 +33,7 @@ def made(phantom_cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
-def _reproduce(target: str, cache: Cache, out: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def _reproduce(target: str, cache: Cache, out: Path, *words: str) -> Ended:
     return program("reproduce", target, "--data", cache.path, "--out", out, *TINY, *words)
 
 
@@ -130,7 +130,7 @@ def test_a_dry_run_lists_and_leaves_nothing_and_parts_share_the_runs(phantom_cac
 @pytest.mark.slow
 def test_a_killed_command_goes_on_where_it_was(phantom_cache: Cache, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ["reproduce", "table1", "--data", phantom_cache.path, "--out", out, *TINY, "--set", "train.epochs=60"]
+    words = ["reproduce", "table1", "--data", phantom_cache.path, "--out", out, *TINY, "--set", "train.epochs=12"]
     words += ["--methods", "disasymnet", "--seeds", "0"]
     command = [sys.executable, "-m", "disasymnet.cli", *map(str, words)]
     run = out / "runs" / "disasymnet" / "seed-0"
