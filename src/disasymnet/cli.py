@@ -297,6 +297,9 @@ def reproduce(
         str | None, typer.Option(metavar="I/N", help="Part I of N of the runs, for a job array on a shared disk.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Most runs at once, as far as memory allows.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Torch threads of each run; default: cores / jobs.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List runs, times and commands; train nothing.")] = False,
 ) -> None:
     """Train, evaluate and tabulate the paper's comparison on your data, beside the paper's values, with tests.
@@ -312,7 +315,7 @@ def reproduce(
     from disasymnet.reproduce import Options
     from disasymnet.reproduce import reproduce as run
 
-    options = Options(methods, tuple(seeds or ()), folds, shard, jobs, dry_run)
+    options = Options(methods, tuple(seeds or ()), folds, shard, jobs, threads, dry_run)
     typer.echo(run(target, data, out, recipe, changes or [], init, options, say))
 
 

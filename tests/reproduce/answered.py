@@ -19,7 +19,7 @@ from disasymnet.reproduce.rows import KNOWN, Row
 
 TINY = (
     "--set", "model.encoder.widths=[8,8,16,16]", "--set", "model.transformer.layers=1", "--set", "train.epochs=1",
-    "--set", "model.decoder.widths=[8,8]",
+    "--set", "model.decoder.widths=[8,8]", "--threads", "1",
 )  # fmt: skip
 
 

@@ -54,6 +54,8 @@ class Options:
     folds: bool = False
     shard: str | None = None
     jobs: int = 1
+    threads: int | None = None
+    """Of each run; None: the physical cores shared out."""
     dry_run: bool = False
 
 
@@ -73,7 +75,7 @@ def reproduce(
     made = plan(wanted, rows, seeds_of(target, rows, list(options.seeds)), cache)
     start = start_of(init)
     mine = shard(made.runs, options.shard)
-    threads = max(1, physical_cores() // options.jobs)
+    threads = options.threads or max(1, physical_cores() // options.jobs)
     standings = {run.folder: standing(run, cache, start) for run in made.runs}
     todo = [run for run in mine if not standings[run.folder].evaluated]
     untrained = [run for run in todo if not standings[run.folder].trained]
