@@ -13,7 +13,7 @@ from disasymnet.cli import app
 
 COMMANDS = [
     "phantom", "scan", "explain", "describe", "prepare", "tumours", "pretrain", "train", "evaluate",
-    "counterfactual", "shortcuts", "predict", "report", "recipe", "doctor",
+    "counterfactual", "shortcuts", "predict", "report", "reproduce", "recipe", "doctor",
 ]  # fmt: skip
 
 

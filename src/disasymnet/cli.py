@@ -317,6 +317,52 @@ def report(
 
 
 @app.command()
+def reproduce(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="table1 | table2 | figure2 | figure3 | ablations")],
+    data: CacheFolder,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Runs and tables; one folder may serve all targets.")
+    ],
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", metavar="RECIPE", help="Of the data set; default: the cache's, as `inbreast`."),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(metavar="ROWS", help="Only these: resnet18,disasymnet,mine.toml. Default: all.")
+    ] = None,
+    seeds: Annotated[
+        list[str] | None, typer.Option(metavar="SEEDS", help="0,1,2 (default), or of some rows: ham,cvt=0. Repeatable.")
+    ] = None,
+    init: Annotated[Path | None, typer.Option(metavar="RUN", help="Every run starts from these weights.")] = None,
+    folds: Annotated[bool, typer.Option("--folds", help="Five folds by patient, each pair tested once.")] = False,
+    changes: Changes = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Part I of N of the runs, for a job array on a shared disk.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Most runs at once, as far as memory allows.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Torch threads of each run; default: cores / jobs.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List runs, times and commands; train nothing.")] = False,
+) -> None:
+    """Train, evaluate and tabulate the paper's comparison on your data, beside the paper's values, with tests.
+
+    Does what is missing: run it again to go on after a crash, or to add rows and seeds. A part of a table is written
+    as far as it goes. `docs/reproduce.md` says what is declared beforehand.
+
+    One run on several GPUs: take its command from --dry-run, put `torchrun --nproc-per-node N -m disasymnet.cli` in
+    place of `disasymnet`; then this command again, which finds it done. Many machines: --shard $TASK/8 on each.
+
+    Example: disasymnet reproduce table1 --data cache --out paper --methods late-fusion-mlp,disasymnet --dry-run
+    """
+    from disasymnet.reproduce import Options
+    from disasymnet.reproduce import reproduce as run
+
+    options = Options(methods, tuple(seeds or ()), folds, shard, jobs, threads, dry_run)
+    typer.echo(run(target, data, out, recipe, changes or [], init, options, say))
+
+
+@app.command()
 def recipe(
     name: Annotated[
         str | None, typer.Argument(metavar="[RECIPE]", help="A preset or .toml file; + joins them.")
@@ -397,7 +443,10 @@ def main() -> None:
         print(f"disasymnet: {error.filename or 'disk'}: no space left\nFree some and run it again.", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("\ndisasymnet: stopped. What was finished is kept; --resume goes on.", file=sys.stderr)
+        print(
+            "\ndisasymnet: stopped. What was finished is kept; train --resume goes on, as do others when run again.",
+            file=sys.stderr,
+        )
         sys.exit(130)
 
 

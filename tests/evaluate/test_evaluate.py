@@ -283,3 +283,13 @@ def test_numbers_become_plain_json(cache):
     tree = plain({"a": classification(look_at(knowing(cache), cache, cache.split("val")))})
     assert json.dumps(tree)
     assert tree["a"]["abnormality"]["auc"]["positives"] >= 1
+
+
+def test_overlaps_of_the_cam_stand_in_the_table_for_tests_over_images(results):
+    tree, folder = results
+    with (folder / "predictions.csv").open(newline="") as file:
+        marked = [row for row in csv.DictReader(file) if row["cam_iou"]]
+    for name in ("iou", "ior_ref", "ior_det", "dice"):
+        metric = tree["localisation"]["cam"][name]
+        assert metric["n"] == len(marked)
+        assert metric["value"] == pytest.approx(np.mean([float(row[f"cam_{name}"]) for row in marked]))

@@ -22,6 +22,7 @@ from disasymnet.evaluate.sides import MAPS, Pictures, Side
 GALLERY = 12
 TALLEST = 512
 """Rows of a gallery picture; larger grids are averaged down to it."""
+CAM_OVERLAPS = ("cam_iou", "cam_ior_ref", "cam_ior_det", "cam_dice")
 RULE = (
     "Two thirds asymmetric and one third symmetric pairs (as far as there are), each evenly spaced in the order of "
     "their ids; never chosen by their look or score."
@@ -60,7 +61,14 @@ def write_predictions(path: Path, seen: Iterable[Seen]) -> None:
             | {"p_derived": _sigmoid(pair.derived), "fold": pair.sides.right.fold}
         )
     columns = ["unit", "pair", "patient", "side", "view", "density", "kinds", "y", "p", "logit", "p_derived", "fold"]
-    columns += ["p_of_normal", *(f"pointing_{name}" for name in MAPS), "lesion_mm", "inside_ratio", "outside_error"]
+    columns += [
+        "p_of_normal",
+        *(f"pointing_{name}" for name in MAPS),
+        *CAM_OVERLAPS,
+        "lesion_mm",
+        "inside_ratio",
+        "outside_error",
+    ]
     write_csv(path, columns, rows)
 
 
@@ -71,9 +79,16 @@ def _side_row(side: Side) -> dict[str, object]:
         | {"unit": "side", "side": side.laterality, "kinds": " ".join(sorted(side.kinds)), "y": side.label}
         | {"p": _sigmoid(side.logit), "logit": side.logit, "fold": side.fold, "p_of_normal": side.judged}
         | {f"pointing_{name}": score.hit for name, score in side.maps.items()}
+        | _cam_overlaps(side)
         | {"lesion_mm": side.diameter_mm}
         | ({} if removal is None else {"inside_ratio": removal.inside_ratio, "outside_error": removal.outside_error})
     )
+
+
+def _cam_overlaps(side: Side) -> dict[str, object]:
+    """What a test over images needs: the CAM at its fixed threshold against the lesions."""
+    fixed = side.maps["cam"].fixed if "cam" in side.maps else None
+    return {} if fixed is None else {name: getattr(fixed, name.removeprefix("cam_")) for name in CAM_OVERLAPS}
 
 
 def _facts(pair: CachedPair) -> dict[str, object]:

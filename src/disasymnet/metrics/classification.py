@@ -142,11 +142,17 @@ def side_accuracy(
     `right`, `left`: (labels, scores) of n pairs. What is alike on both sides of a woman (scanner, density, age)
     cannot help here: a high AUC beside a side accuracy near 0.5 is a shortcut.
     """
+    hit, one = side_hits(right, left)
+    return mean(hit[one], np.asarray(patients)[one], of="pair with one abnormal side")
+
+
+def side_hits(right: tuple[Numbers, Numbers], left: tuple[Numbers, Numbers]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """(n,) 1 where the abnormal side scores higher, 0.5 for a tie, else 0; and which pairs have one abnormal side."""
     truth_r, truth_l = np.asarray(right[0], dtype=np.float64), np.asarray(left[0], dtype=np.float64)
     difference = np.asarray(right[1], dtype=np.float64) - np.asarray(left[1], dtype=np.float64)
     one = (truth_r + truth_l) == 1  # NaN, an unknown side, is never 1
-    hit = 0.5 + 0.5 * np.sign(np.where(truth_r > truth_l, difference, -difference))
-    return mean(hit[one], np.asarray(patients)[one], of="pair with one abnormal side")
+    hit: Floats = 0.5 + 0.5 * np.sign(np.where(truth_r > truth_l, difference, -difference))
+    return hit, one
 
 
 @dataclass(frozen=True)

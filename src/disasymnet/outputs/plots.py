@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from disasymnet.errors import MissingExtraError
@@ -42,6 +43,54 @@ def series(lines: Mapping[str, Sequence[tuple[float, float]]], label: str, *, lo
         axes.set_yscale("log")
     axes.legend(frameon=False, fontsize=8, ncols=2)
     return _svg(figure, axes)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value at x, with its interval and the values of the seeds behind it."""
+
+    x: float
+    y: float
+    ci: Sequence[float] | None = None
+    seeds: tuple[float, ...] = ()
+
+
+def against(lines: Mapping[str, Sequence[Point]], x: str, y: str, title: str) -> str:
+    """Lines with an upright bar for each interval and a dot for each seed."""
+    figure = _figure(5.4, 3.8)
+    axes = figure.subplots()
+    for number, (name, points) in enumerate(lines.items()):
+        style = _line(number)
+        axes.plot([p.x for p in points], [p.y for p in points], **style, label=name, marker="o", markersize=4)
+        for point in points:
+            at = point.x + 0.6 * (number - (len(lines) - 1) / 2)  # beside each other, else one hides the next
+            if point.ci is not None:
+                axes.plot([at, at], list(point.ci), color=style["color"], linewidth=1, alpha=0.6)
+            axes.plot([at] * len(point.seeds), point.seeds, ".", color=style["color"], markersize=3)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_title(title, fontsize=8, color=INK)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    return _svg(figure, axes)
+
+
+def pictures(rows: Sequence[str], columns: Sequence[tuple[str, Sequence[Any]]], note: str) -> bytes:
+    """A PNG with a picture (rows, columns, 3) in each cell: named rows, columns with a heading, a note below."""
+    figure = _figure(1.2 + 2.0 * max(len(columns), 1), 2.0 * len(rows) + 0.4)
+    grid = figure.subplots(len(rows), max(len(columns), 1), squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.set_frame_on(False)
+    for column, (heading, cells) in enumerate(columns):
+        grid[0, column].set_title(heading, fontsize=7, color=INK)
+        for row, cell in enumerate(cells):
+            grid[row, column].imshow(cell, interpolation="nearest")
+    for row, name in enumerate(rows):
+        grid[row, 0].set_ylabel(name, fontsize=8, color=INK)
+    figure.supxlabel(note, fontsize=8, color=INK)
+    made = io.BytesIO()
+    figure.savefig(made, format="png", dpi=120, metadata={"Comment": note, "Software": None})
+    return made.getvalue()
 
 
 def _line(number: int) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def check_room(wanted: Estimate, out: Path, place: Place, say: Say) -> None:
             where=out,
             hint="Make room or take another --out.",
         )
-    memory = _free_memory(place)
+    memory = free_memory(place)
     if memory is not None and memory < wanted.memory:
         say(
             f"warning: about {_size(wanted.memory)} of memory are needed and {_size(memory)} are free:"
@@ -130,7 +130,7 @@ def _first_pairs(batch: PairBatch, count: int) -> PairBatch:
     )
 
 
-def _free_memory(place: Place) -> int | None:
+def free_memory(place: Place) -> int | None:
     """Bytes at hand; None where the system does not say."""
     if place.device.type == "cuda":
         return int(torch.cuda.mem_get_info(place.device)[0])
