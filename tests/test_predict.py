@@ -190,6 +190,9 @@ def test_folder_pairs_by_tags_and_lists_orphans(model, first, tmp_path):
 
 
 def test_folder_without_a_pair_is_an_error(model, tmp_path):
+    with pytest.raises(DatasetError, match="holds no file"):
+        predict_folder(model, tmp_path)
+    (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(PairingError, match="no two files here make a pair"):
         predict_folder(model, tmp_path)
     with pytest.raises(DatasetError, match="no such folder"):

@@ -75,11 +75,11 @@ def test_prepare_makes_both_pairs(samples: Path, tmp_path: Path) -> None:
 
 
 def test_prepare_in_strict_mode_lists_each_with_what_to_do(samples: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no picture could be used"):
+    with pytest.raises(DatasetError, match="no pair of pictures was found"):
         make_cache(samples, tmp_path / "cache", strict=True)
     rows = list(csv.DictReader((tmp_path / "cache" / "rejected.csv").read_text().splitlines()))
     strict = [row for row in rows if row["code"] == "strict_film"]
-    assert len(strict) == 2  # the first of each pair; its partner follows
+    assert len(strict) == 5  # by their headers, before any pixel is decoded
     assert all("--strict" in row["hint"] for row in strict)
 
 

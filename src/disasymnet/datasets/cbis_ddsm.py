@@ -238,8 +238,8 @@ def _two_values(path: Path) -> bool:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    header = read_header(path, ("Rows", "Columns"))
-    rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
+    header = read_header(path)
+    rows, columns = header.whole("Rows", 0), header.whole("Columns", 0)
     if min(rows, columns) < 1:
         raise PictureError("the file holds no picture", where=path, hint=_AGAIN, code="no_pixels")
     return rows, columns
