@@ -57,7 +57,6 @@ def scan(root: Path) -> Scan:
             pictures.append(_mammogram(path, path.parts[places[-1] :], header, rows))
         except PictureError as error:
             rejected.append(Rejected(path, error.code, error.what, error.hint or ""))
-            continue
     if not pictures:
         hint = "Name the folder of the download, which holds CMMD/D1-0001 and so on."
         raise DatasetError("no picture of CMMD is here", where=root, hint=hint)
