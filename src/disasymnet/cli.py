@@ -33,6 +33,8 @@ weights_app = typer.Typer(
     help="Trunk weights (ImageNet ResNet-18 or your own): list, import, fetch.", no_args_is_help=True
 )
 app.add_typer(weights_app, name="weights")
+qa_app = typer.Typer(help="Checks of a folder of pictures before it is trusted.", no_args_is_help=True)
+app.add_typer(qa_app, name="qa")
 
 Changes = Annotated[
     list[str] | None,
@@ -350,6 +352,28 @@ def weights_fetch(name: Annotated[str, typer.Argument(help="imagenet")] = "image
     from disasymnet import weights
 
     typer.echo(weights.fetch(name))
+
+
+@qa_app.command("laterality")
+def qa_laterality(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Any folder of pictures.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.csv", help="Write one row a disagreement there.")
+    ] = None,
+) -> None:
+    """Does each picture agree with its tags: the chest wall that is seen against the breast and orientation stated?
+
+    One line a disagreement. Exit code 0 if all agree, 1 if one does not.
+
+    Example: disasymnet qa laterality archive --out disagreements.csv
+    """
+    from disasymnet.quality.laterality import check
+
+    checked = check(folder, out)
+    typer.echo(checked.text(folder))
+    typer.echo(RESEARCH)
+    if checked.disagreements:
+        raise typer.Exit(1)
 
 
 def _settings(kind: type[Any], **values: object) -> Any:
