@@ -6,8 +6,10 @@ import csv
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from disasymnet.checkpoint import Checkpoint
+from disasymnet.cli import app
 from disasymnet.data.cache import Cache
 from disasymnet.data.prepare import PrepareOptions, prepare
 from disasymnet.data.survey import survey
@@ -53,6 +55,25 @@ def test_scan_finds_sides_views_and_pairs(samples: Path) -> None:
     assert "1 CC pairs" in told
     assert "1 MLO pairs" in told
     assert "unpaired (1)" in told
+
+
+def test_scan_lists_every_file_with_the_tags_that_named_its_side_and_view(samples: Path, tmp_path: Path) -> None:
+    ended = CliRunner().invoke(app, ["scan", str(samples), "--out", str(tmp_path)])
+    assert ended.exit_code == 0
+    with (tmp_path / "pairs.csv").open(newline="") as file:
+        pairs = {row["view"]: row for row in csv.DictReader(file)}
+    assert {view: (row["right"], row["left"]) for view, row in pairs.items()} == {
+        "CC": ("cbis-ddsm-P_00173/RIGHT_CC.j2k.dcm", "cbis-ddsm-P_00173/LEFT_CC.rle.dcm"),
+        "MLO": ("cbis-ddsm-P_00173/RIGHT_MLO.reduced4.dcm", "cbis-ddsm-P_00173/LEFT_MLO.reduced4.dcm"),
+    }
+    for row in pairs.values():
+        assert (row["right_laterality_from"], row["left_view_from"]) == ("Laterality", "PatientOrientation")
+        assert row["right_presentation"] == "secondary capture"
+        assert "P_00173" not in row["patient"] + row["exam"] + row["id"]
+    with (tmp_path / "rejected.csv").open(newline="") as file:
+        rejected = {row["picture"].split("/")[-1]: row for row in csv.DictReader(file)}
+    assert rejected["MG1_J2KI.dcm"]["code"] == "unpaired"
+    assert all(row["reason"] and row["hint"] for row in rejected.values())
 
 
 def test_scan_in_strict_mode_says_what_to_do(samples: Path) -> None:

@@ -332,7 +332,10 @@ def _answers(
     for pair in pairs:
         right, left = (picture.path for picture in pair.pictures)
         try:
-            yield pair, model.predict(right, left, strict=strict)
+            seen = model.predict(right, left, strict=strict)
+            # Which of several was taken, and pixel sizes that differ; what was odd in a file is told already.
+            new = [note for note in pair.notes if not any(line.endswith(note) for line in seen.warnings)]
+            yield pair, replace(seen, warnings=(*new, *seen.warnings))
         except PictureError as error:
             bad = left if error.where == str(left) else right
             rejected.append(Rejected(bad, error.code, error.what, error.hint or ""))
