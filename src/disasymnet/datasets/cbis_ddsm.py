@@ -21,12 +21,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from disasymnet.datasets.headers import read_header
 from disasymnet.datasets.tables import Record, read_table
 from disasymnet.errors import DatasetError, PictureError
-from disasymnet.images.masks import dicom_mask
+from disasymnet.images.read import read_mask
 from disasymnet.records import Finding, Mammogram, MaskFile, Rejected, Scan
 from disasymnet.terms import FindingKind, Laterality, View
 
@@ -232,9 +230,10 @@ def _proportioned(size: tuple[int, int], film: tuple[int, int]) -> bool:
 
 def _two_values(path: Path) -> bool:
     try:
-        return int(np.unique(dicom_mask(path)).size) == 2
+        read_mask(path)
     except PictureError:
         return False
+    return True
 
 
 def _size(path: Path) -> tuple[int, int]:
