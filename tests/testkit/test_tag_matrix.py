@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from disasymnet.cli import app
 from disasymnet.data.pairing import NEXT_STEP as PAIRING
 from disasymnet.images.refusals import NEXT_STEP as READING
-from disasymnet.testkit.tag_matrix import COLUMNS, Expected, expected, judge, studies, write_matrix
+from disasymnet.testkit.tag_cases import studies
+from disasymnet.testkit.tag_matrix import COLUMNS, Expected, expected, judge, write_matrix
 
 TABLE = Path(__file__).parents[1] / "data" / "tag-matrix.csv"
 
