@@ -124,6 +124,10 @@ def test_implants_films_and_copies() -> None:
     eight = [taken("r", R), taken("l", L), taken("rd", R, **displaced), taken("ld", L, **displaced)]
     assert chosen(*eight) == ([("r", "l"), ("rd", "ld")], {})
     assert chosen(taken("r", R), taken("l", L, digital=False)) == ([], {"r": "unpaired", "l": "unpaired"})
+    twins = [taken("a", R), taken("b", R), taken("l", L)]
+    films = [taken("rf", R, digital=False), taken("lf", L, digital=False)]
+    assert chosen(taken("r", R), taken("l", L), *films) == ([("r", "l")], {"rf": "superseded", "lf": "superseded"})
+    assert chosen(*twins, *films) == ([("rf", "lf")], {"a": "duplicate", "b": "duplicate", "l": "unpaired"})
     copy = replace(taken("r", R), path=Path("r2"))
     assert chosen(taken("r", R), copy, taken("l", L)) == ([("r", "l")], {"r2": "copy"})
     twice = replace(taken("r", R), path=Path("r2"), laterality=L)

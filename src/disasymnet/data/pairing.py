@@ -121,11 +121,10 @@ def _pair(key: Key, group: list[Mammogram]) -> tuple[Pair | None, list[Rejected]
     patient, exam, view, displaced = key
     # A mammography system's own pictures, then films and screen copies: the two kinds make no pair with each other.
     kinds = [_sides(each for each in group if _is_digital(each) is digital) for digital in (True, False)]
-    whole = next((kind for kind in kinds if kind.right and kind.left), None)
     chosen: Pair | None = None
     rejected: list[Rejected] = []
-    for kind in kinds:
-        if whole is not None and kind is not whole:
+    for kind in sorted(kinds, key=lambda kind: not (kind.right and kind.left)):
+        if chosen is not None:
             rejected += [_rejected(picture, "superseded", _TAKEN) for side in kind for picture in side]
             continue
         best = _best(kind)

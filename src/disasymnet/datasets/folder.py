@@ -9,6 +9,7 @@ from pathlib import Path
 from disasymnet.errors import DatasetError, PictureError
 from disasymnet.images.read import read_facts
 from disasymnet.images.refusals import refusal
+from disasymnet.progress import track
 from disasymnet.records import Mammogram, Rejected, Scan
 
 
@@ -23,7 +24,8 @@ def scan(root: Path) -> Scan:
         raise DatasetError("there is no such folder", where=root, hint="Give the folder that holds the pictures.")
     pictures: list[Mammogram] = []
     rejected: list[Rejected] = []
-    for path, error in files_below(root):
+    files = list(files_below(root))
+    for path, error in track(files, "scan", len(files)):
         try:
             if error is not None:
                 raise error
