@@ -39,6 +39,7 @@ bench: install
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/preprocess.py
 	$(BIN)/python benchmarks/dicom_corpus.py
+	$(BIN)/python benchmarks/tag_matrix.py
 	$(BIN)/python benchmarks/phantom_targets.py
 
 dist: install

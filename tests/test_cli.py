@@ -30,7 +30,7 @@ def test_help_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "weights"])
+@pytest.mark.parametrize("command", [*COMMANDS, "weights", "qa"])
 def test_every_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"])
     assert shown.exit_code == 0
@@ -63,6 +63,9 @@ def test_the_commands_are_these() -> None:
         (["phantom", "out", "--contrast", "loud"], "loud"),
         (["weights", "import", "none.pth"], "none.pth"),
         (["scan", "none"], "none"),
+        (["scan", "empty"], "no file"),
+        (["qa", "laterality", "none"], "no such folder"),
+        (["prepare", "folder", "empty", "--out", "cache"], "no file"),
         (["explain", "none.dcm"], "none.dcm"),
         (["explain", "none.dcm", "--voi", "bone"], "bone"),
         (["describe", "vindr", "empty"], "breast-level_annotations.csv is missing"),

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from disasymnet.methods.base import Method, PairOutput
 from disasymnet.phantom.make import make_exams
 from disasymnet.phantom.settings import PhantomSettings
 from disasymnet.predict import Model, Source, as_pair, pairs_in, predict_folder
+from disasymnet.records import Exposure
 from disasymnet.terms import Laterality, View
 from tests.data.small import make_recipe
 from tests.evaluate.trained import SMALL
@@ -142,6 +144,20 @@ def test_a_wrong_partner_is_an_error_that_names_nobody(right, left, says):
     assert "'a'" not in str(caught.value)
 
 
+def test_special_views_and_implants_of_one_side_make_no_pair():
+    def taken(source: Source, **what: Any) -> Source:
+        exposure = Exposure(for_presentation=True, **what)
+        return replace(source, picture=replace(source.picture, facts=replace(source.picture.facts, exposure=exposure)))
+
+    right, left = _source("R", "CC"), _source("L", "CC", seed=1)
+    with pytest.raises(PairingError, match="no screening view: spot") as caught:
+        as_pair(right, taken(left, special="spot"))
+    assert "plain view" in str(caught.value)
+    with pytest.raises(PairingError, match="implant is displaced in one"):
+        as_pair(taken(right, implant_displaced=True), taken(left))
+    as_pair(taken(right, implant_displaced=True), taken(left, implant_displaced=True))
+
+
 def test_warnings_say_where_a_pair_lies_outside_of_the_training(model):
     card = replace(
         CARD,
@@ -190,6 +206,9 @@ def test_folder_pairs_by_tags_and_lists_orphans(model, first, tmp_path):
 
 
 def test_folder_without_a_pair_is_an_error(model, tmp_path):
+    with pytest.raises(DatasetError, match="holds no file"):
+        predict_folder(model, tmp_path)
+    (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(PairingError, match="no two files here make a pair"):
         predict_folder(model, tmp_path)
     with pytest.raises(DatasetError, match="no such folder"):

@@ -6,8 +6,10 @@ import csv
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from disasymnet.checkpoint import Checkpoint
+from disasymnet.cli import app
 from disasymnet.data.cache import Cache
 from disasymnet.data.prepare import PrepareOptions, prepare
 from disasymnet.data.survey import survey
@@ -55,6 +57,25 @@ def test_scan_finds_sides_views_and_pairs(samples: Path) -> None:
     assert "unpaired (1)" in told
 
 
+def test_scan_lists_every_file_with_the_tags_that_named_its_side_and_view(samples: Path, tmp_path: Path) -> None:
+    ended = CliRunner().invoke(app, ["scan", str(samples), "--out", str(tmp_path)])
+    assert ended.exit_code == 0
+    with (tmp_path / "pairs.csv").open(newline="") as file:
+        pairs = {row["view"]: row for row in csv.DictReader(file)}
+    assert {view: (row["right"], row["left"]) for view, row in pairs.items()} == {
+        "CC": ("cbis-ddsm-P_00173/RIGHT_CC.j2k.dcm", "cbis-ddsm-P_00173/LEFT_CC.rle.dcm"),
+        "MLO": ("cbis-ddsm-P_00173/RIGHT_MLO.reduced4.dcm", "cbis-ddsm-P_00173/LEFT_MLO.reduced4.dcm"),
+    }
+    for row in pairs.values():
+        assert (row["right_laterality_from"], row["left_view_from"]) == ("Laterality", "PatientOrientation")
+        assert row["right_presentation"] == "secondary capture"
+        assert "P_00173" not in row["patient"] + row["exam"] + row["id"]
+    with (tmp_path / "rejected.csv").open(newline="") as file:
+        rejected = {row["picture"].split("/")[-1]: row for row in csv.DictReader(file)}
+    assert rejected["MG1_J2KI.dcm"]["code"] == "unpaired"
+    assert all(row["reason"] and row["hint"] for row in rejected.values())
+
+
 def test_scan_in_strict_mode_says_what_to_do(samples: Path) -> None:
     told = survey(samples, None, strict=True)
     assert "0 pictures" in told
@@ -75,11 +96,11 @@ def test_prepare_makes_both_pairs(samples: Path, tmp_path: Path) -> None:
 
 
 def test_prepare_in_strict_mode_lists_each_with_what_to_do(samples: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no picture could be used"):
+    with pytest.raises(DatasetError, match="no pair of pictures was found"):
         make_cache(samples, tmp_path / "cache", strict=True)
     rows = list(csv.DictReader((tmp_path / "cache" / "rejected.csv").read_text().splitlines()))
     strict = [row for row in rows if row["code"] == "strict_film"]
-    assert len(strict) == 2  # the first of each pair; its partner follows
+    assert len(strict) == 5  # by their headers, before any pixel is decoded
     assert all("--strict" in row["hint"] for row in strict)
 
 

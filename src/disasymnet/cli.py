@@ -33,6 +33,8 @@ weights_app = typer.Typer(
     help="Trunk weights (ImageNet ResNet-18 or your own): list, import, fetch.", no_args_is_help=True
 )
 app.add_typer(weights_app, name="weights")
+qa_app = typer.Typer(help="Checks of a folder of pictures before it is trusted.", no_args_is_help=True)
+app.add_typer(qa_app, name="qa")
 
 Changes = Annotated[
     list[str] | None,
@@ -91,11 +93,21 @@ def scan(
         str | None, typer.Option(help="One of: " + ", ".join(DATASETS) + "; default: read every file.")
     ] = None,
     strict: Strict = False,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Decode every picture, too: slower, finds damage.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write pairs.csv and rejected.csv there.")
+    ] = None,
 ) -> None:
-    """Say what a folder holds: pictures, pairs by label, and what is left out and why. Changes nothing."""
+    """Say what a folder holds: pictures, pairs by label, and what is left out and why. Changes nothing in it.
+
+    Every file ends in the pair table, with the tag that named its side and view, or among those left out, with a code,
+    the reason and the next step.
+
+    Example: disasymnet scan archive --out tables
+    """
     from disasymnet.data.survey import survey
 
-    typer.echo(survey(folder, dataset, strict=strict))
+    typer.echo(survey(folder, dataset, strict=strict, pixels=pixels, out=out))
 
 
 @app.command()
@@ -133,8 +145,16 @@ def prepare(
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the split into train, val and test.")] = 0,
     workers: Workers = None,
+    memory: Annotated[
+        float | None, typer.Option(min=0, metavar="GB", help="For all workers together; default: what is free.")
+    ] = None,
+    names: Annotated[
+        bool, typer.Option("--names", help="Show file names in pairs.csv and rejected.csv (table, folder).")
+    ] = False,
 ) -> None:
     """Read, check, pair and bring all pictures onto the model grid, once. Resumable: run it again.
+
+    Before anything costly it says how many pairs there are, what is left out and why, and what time and space it takes.
 
     Example: disasymnet prepare mini-mias all-mias --out cache --height 512
     """
@@ -148,7 +168,14 @@ def prepare(
     if tumours is None and (root / "tumours").is_dir():
         tumours = root / "tumours"
     options = PrepareOptions(
-        dataset=dataset, public=entry.public, workers=workers, tumours=tumours, seed=seed, strict=strict
+        dataset=dataset,
+        public=entry.public,
+        workers=workers,
+        tumours=tumours,
+        seed=seed,
+        memory_limit=None if memory is None else round(memory * 1e9),
+        strict=strict,
+        names=names,
     )
     cache = run(entry.read(root, official_split=official_split), settings, out, options, say)
     typer.echo(f"{out}: {len(cache.pairs)} pairs, {len(cache.singles)} single pictures.")
@@ -414,6 +441,28 @@ def weights_fetch(name: Annotated[str, typer.Argument(help="imagenet")] = "image
     from disasymnet import weights
 
     typer.echo(weights.fetch(name))
+
+
+@qa_app.command("laterality")
+def qa_laterality(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Any folder of pictures.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.csv", help="Write one row a disagreement there.")
+    ] = None,
+) -> None:
+    """Does each picture agree with its tags: the chest wall that is seen against the breast and orientation stated?
+
+    One line a disagreement. Exit code 0 if all agree, 1 if one does not.
+
+    Example: disasymnet qa laterality archive --out disagreements.csv
+    """
+    from disasymnet.quality.laterality import check
+
+    checked = check(folder, out)
+    typer.echo(checked.text(folder))
+    typer.echo(RESEARCH)
+    if checked.disagreements:
+        raise typer.Exit(1)
 
 
 def _settings(kind: type[Any], **values: object) -> Any:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from disasymnet import checkpoint
 from disasymnet.checkpoint import Card, Checkpoint
-from disasymnet.data.pairing import pair_up
+from disasymnet.data.pairing import NEXT_STEP, pair_up
 from disasymnet.datasets.folder import scan
 from disasymnet.errors import PairingError, PictureError
 from disasymnet.images.geometry import Geometry
@@ -191,7 +191,13 @@ def _same(what: str, one: str | None, two: str | None) -> None:
 
 
 def _view(one: Facts, two: Facts) -> View | None:
+    displaced = []
     for facts in (one, two):
+        special = None if facts.exposure is None else facts.exposure.special
+        if special is not None:
+            hint = NEXT_STEP[special]
+            raise PairingError(f"it is no screening view: {special.replace('_', ' ')}", hint=hint)
+        displaced.append(facts.exposure is not None and facts.exposure.implant_displaced)
         if facts.view is not None and not facts.view.pairable:
             raise PairingError(f"view {facts.view} makes no pair", hint="Only CC and MLO are compared.")
     if one.view and two.view and one.view is not two.view:
@@ -199,6 +205,9 @@ def _view(one: Facts, two: Facts) -> View | None:
             f"the two pictures show different views: {one.view} and {two.view}",
             hint="Pair CC with CC and MLO with MLO.",
         )
+    if displaced[0] != displaced[1]:
+        hint = "Give both with the implant displaced, or both without."
+        raise PairingError("the implant is displaced in one of the two pictures", hint=hint)
     return one.view or two.view
 
 
@@ -323,7 +332,10 @@ def _answers(
     for pair in pairs:
         right, left = (picture.path for picture in pair.pictures)
         try:
-            yield pair, model.predict(right, left, strict=strict)
+            seen = model.predict(right, left, strict=strict)
+            # Which of several was taken, and pixel sizes that differ; what was odd in a file is told already.
+            new = [note for note in pair.notes if not any(line.endswith(note) for line in seen.warnings)]
+            yield pair, replace(seen, warnings=(*new, *seen.warnings))
         except PictureError as error:
             bad = left if error.where == str(left) else right
             rejected.append(Rejected(bad, error.code, error.what, error.hint or ""))

@@ -110,6 +110,38 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Exposure:
+    """How a DICOM file says that its picture was taken: what it may be compared with, and which of several is meant.
+
+    No names of persons.
+    """
+
+    for_presentation: bool
+    """A mammography system's picture; else digitised film, or another Secondary Capture."""
+    special: str | None = None
+    """Why it is no screening view: `magnification`, `spot`, `rolled`, `partial` ...; a code of pairing."""
+    implant_displaced: bool = False
+    extra: bool = False
+    """With a view modifier that does no harm, as nipple in profile: taken where the plain view is not there."""
+    rows: int = 0
+    columns: int = 0
+    taken: float | None = field(default=None, repr=False)
+    """Time of the acquisition, seconds of its day."""
+    number: int | None = None
+    """InstanceNumber."""
+    uid: str = field(default="", repr=False)
+    """SOPInstanceUID."""
+    laterality_from: str | None = None
+    """The DICOM attribute that named the breast."""
+    view_from: str | None = None
+    pixel_mm_from: str | None = None
+    orientation: tuple[str, str] | None = None
+    """PatientOrientation: the directions of rows and of columns, as `A` and `FR`."""
+    notes: tuple[str, ...] = ()
+    """What was odd or guessed."""
+
+
+@dataclass(frozen=True)
 class Mammogram:
     """One picture's facts as its data set states them; what is not stated is None."""
 
@@ -129,6 +161,8 @@ class Mammogram:
     """`train`, `val` or `test` where the data set brings its own split."""
     lesion_free: Path | None = None
     """Phantoms: the same breast without its lesions, same grid."""
+    exposure: Exposure | None = None
+    """What the file's tags state besides, where they were read."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +173,9 @@ class Pair:
     exam: str
     view: View
     pictures: Sides[Mammogram]
+    implant_displaced: bool = False
+    notes: tuple[str, ...] = ()
+    """Which of several pictures was taken, and what the sides differ in."""
 
     @property
     def asymmetric(self) -> bool | None:

@@ -13,7 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGLosslessSV1
 
 import disasymnet.data.workers as workers_module
 from disasymnet.data.tasks import Task
-from disasymnet.data.workers import default_workers, make_all
+from disasymnet.data.workers import choose_workers, make_all
+from disasymnet.errors import RecipeError
 from disasymnet.images import child
 from disasymnet.records import Mammogram
 from disasymnet.terms import View
@@ -82,9 +83,13 @@ def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path, monkeypatch: pyte
 def test_workers_follow_cores_memory_and_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     gigabyte = 10**9
-    assert default_workers(100, 100 * gigabyte) == 8
-    assert default_workers(3, 100 * gigabyte) == 3
-    assert default_workers(100, 5 * gigabyte) == 4
-    assert default_workers(100, 1) == 1
+    assert choose_workers(100, None, 100 * gigabyte) == 8
+    assert choose_workers(3, None, 100 * gigabyte) == 3
+    assert choose_workers(100, None, 5 * gigabyte) == 4
+    assert choose_workers(100, 6, 5 * gigabyte) == 4
+    assert choose_workers(100, 2, 5 * gigabyte) == 2
+    assert choose_workers(100, 20) == 20
+    with pytest.raises(RecipeError, match=r"1 GB of memory are too little: a worker may need 1\.2 GB"):
+        choose_workers(100, None, gigabyte)
     monkeypatch.setattr(workers_module, "_free_memory", lambda: 3 * gigabyte)
-    assert default_workers(100) == 2
+    assert choose_workers(100) == 2

@@ -103,7 +103,7 @@ def test_damaged_files_cost_a_row(copy: Path) -> None:
     path = picture(scan(copy), 1, "LEFT_CC").path
     path.write_bytes(b"no DICOM")
     found = scan(copy)
-    assert [entry.path for entry in found.rejected if entry.code == "damaged"] == [path]
+    assert [entry.path for entry in found.rejected if entry.code == "not_dicom"] == [path]
     assert len(found.pictures) == 8
 
 

@@ -15,14 +15,24 @@ from disasymnet.testkit.cbis_ddsm import make_cbis_ddsm
 
 
 def test_every_data_set_refuses_an_empty_folder(tmp_path: Path) -> None:
-    assert set(DATASETS) == {"mini-mias", "inbreast", "ddsm", "cbis-ddsm", "vindr", "cmmd", "table", "phantom"}
+    assert set(DATASETS) == {
+        "mini-mias",
+        "inbreast",
+        "ddsm",
+        "cbis-ddsm",
+        "vindr",
+        "cmmd",
+        "folder",
+        "table",
+        "phantom",
+    }
     for dataset in DATASETS.values():
         with pytest.raises(DatasetError):
             dataset.scan(tmp_path)
 
 
 def test_only_ones_own_pictures_are_secret() -> None:
-    assert [name for name, dataset in DATASETS.items() if not dataset.public] == ["table"]
+    assert [name for name, dataset in DATASETS.items() if not dataset.public] == ["folder", "table"]
 
 
 def test_unknown_names_get_the_nearest() -> None:
@@ -50,7 +60,7 @@ def test_an_official_split_is_used_only_where_it_is_asked_for(tmp_path: Path) ->
 
 def test_every_public_data_set_has_its_page_and_its_counts() -> None:
     pages = Path(__file__).parents[2] / "docs" / "data-sets"
-    for name in set(DATASETS) - {"table", "phantom"}:
+    for name in set(DATASETS) - {"folder", "table", "phantom"}:
         text = (pages / f"{name}.md").read_text()
         assert "**Unverified on originals**" in text, name
         assert "**What the adapter knows**" in text, name

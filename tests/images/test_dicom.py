@@ -73,7 +73,10 @@ def test_pixel_size_is_that_in_the_breast(tmp_path: Path) -> None:
 
 
 def test_view_codes_of_both_schemes(tmp_path: Path) -> None:
-    assert facts(tmp_path, ViewCodeSequence=[coded("399162004")], ViewPosition="ML").view is View.CC
+    both = facts(tmp_path, ViewCodeSequence=[coded("399162004")], ViewPosition="CC")
+    assert (both.view, both.view_from) == (View.CC, "ViewCodeSequence")
+    dataset = mammogram(PIXELS, ViewCodeSequence=[coded("399162004")], ViewPosition="ML")
+    assert code(save(dataset, tmp_path / "two.dcm")) == "view_conflict"
     assert facts(tmp_path, ViewCodeSequence=[coded("R-10226")]).view is View.MLO
     assert facts(tmp_path, ViewPosition="ML").view is View.ML
     assert facts(tmp_path).view is None
@@ -81,9 +84,12 @@ def test_view_codes_of_both_schemes(tmp_path: Path) -> None:
 
 def test_views_of_a_part_are_no_screening_views(tmp_path: Path) -> None:
     spot = facts(tmp_path, ViewCodeSequence=[coded("399162004", "399055006")], ViewPosition="CC")
-    assert spot.view is None
-    assert spot.notes == ("not a screening view: spot compression",)
-    assert facts(tmp_path, PartialView="YES", ViewPosition="CC").view is None
+    assert spot.exposure is not None
+    assert (spot.view, spot.exposure.special) == (View.CC, "spot")
+    assert spot.notes == ("not a screening view: spot",)
+    partial = facts(tmp_path, PartialView="YES", ViewPosition="CC").exposure
+    assert partial is not None
+    assert partial.special == "partial"
     nipple = facts(tmp_path, ViewCodeSequence=[coded("399162004", "442581004")])
     assert nipple.view is View.CC
 
@@ -121,7 +127,9 @@ def test_film_of_modality_rg(tmp_path: Path) -> None:
         ({"SOPClassUID": BreastTomosynthesisImageStorage}, "tomosynthesis"),
         ({"SOPClassUID": MRImageStorage, "Modality": "MR"}, "not_mammogram"),
         ({"NumberOfFrames": 2, "PixelData": PIXELS.tobytes() * 2}, "multi_frame"),
-        ({"ImageType": ["DERIVED", "PRIMARY", "GENERATED_2D"]}, "derived"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "GENERATED_2D"]}, "synthetic"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "", "GENERATED_2D"]}, "synthetic"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "STEREO_PLUS"]}, "derived"),
         ({"SamplesPerPixel": 3}, "colour"),
         ({"PixelData": None}, "no_pixels"),
         ({"Rows": 47}, "pixel_length"),

@@ -87,6 +87,7 @@ def _request(task: Task) -> str:
             "schema": SCHEMA,
             "preprocessing": PREPROCESSING,
             "settings": task.settings.model_dump(mode="json"),
+            "notes": task.notes,
             "names": [task.id, task.name, task.patient, task.exam],
             "pictures": each(task, facts),
         }
@@ -193,7 +194,7 @@ def _levels(image: NDArray[np.float32]) -> Levels:
 
 
 def _record(task: Task, sides: list[_Side]) -> Cached:
-    warnings: list[str] = []
+    warnings = list(task.notes)
     for name, side in zip(("right: ", "left: "), sides, strict=False):
         for warning in side.warnings:
             shared = all(warning in other.warnings for other in sides)

@@ -1,32 +1,68 @@
-"""Which two pictures make a pair: the right and the left breast of one patient, one exam and one view."""
+"""Which two pictures make a pair: the right and the left breast of one patient, one exam and one view.
+
+Pairs are never made across patients, exams or views, nor of an implant-displaced picture and a plain one, nor of film
+and digital. Of several pictures of one breast the rule below takes one, and names the others; where it cannot tell them
+apart, none is taken.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from disasymnet.records import Mammogram, Pair, Rejected, Sides
 from disasymnet.terms import Laterality, View
 
-Key = tuple[str, str, View]
-"""Patient, exam and view: pairs are never made across them."""
+Key = tuple[str, str, View, bool]
+"""Patient, exam, view, implant displaced: pairs are never made across them."""
+
+NEXT_STEP = {
+    "no_patient": "Give each picture a patient.",
+    "no_study": "Have the sender fill StudyInstanceUID (0020,000D): pictures of two studies are never paired.",
+    "no_side": "State R or L.",
+    "no_view": "State CC or MLO.",
+    "view": "Only CC and MLO are compared.",
+    "magnification": "Give the contact view of the same projection.",
+    "spot": "Give the plain view of the same projection.",
+    "rolled": "Give the plain view of the same projection.",
+    "tangential": "Give the plain view of the same projection.",
+    "cleavage": "Give the CC of each breast.",
+    "axillary_tail": "Give the plain view of the same projection.",
+    "specimen": "Specimens are not compared: leave the picture out.",
+    "partial": "Give a view that shows the whole breast.",
+    "modifier": "Its ViewModifierCodeSequence holds a code that is not known here: have the sender write SNOMED codes.",
+    "copy": "Nothing to do: the same object is there under another name.",
+    "uid_conflict": "Have the sender give each picture a SOPInstanceUID of its own.",
+    "superseded": "Nothing to do; to use it instead, leave the other out.",
+    "duplicate": "Keep one of them, or give them different exams.",
+    "unpaired": "A pair needs both breasts in the same view.",
+}
+"""Why a picture takes no part in a pair: stable codes, each with the next step."""
+
+_TAKEN = "of several pictures of this breast in this view another one was taken"
+_SITTING_S = 1800
+"""Pictures of one sitting; a technologist repeats a blurred one within minutes."""
+_SAME_MM = 0.01
 
 
 def pair_up(pictures: Iterable[Mammogram]) -> tuple[list[Pair], list[Rejected]]:
     """Pairs in the order of patient, exam and view, and every picture that takes no part in one, with the reason.
 
-    Codes: `no_patient`, `no_side`, `no_view`, `view` (not CC or MLO), `duplicate` (several pictures of one exam, side
-    and view: which one is meant is not guessed, so none is taken) and `unpaired`.
+    The codes are those of `NEXT_STEP`. Of several pictures of one breast those two are taken that share pixel size,
+    detector size and sitting, where such are there; then those without a further view modifier; then those with the
+    highest InstanceNumber, then the latest. The others are `superseded`. Where nothing tells them apart, as in sets
+    without tags, all are `duplicate`.
     """
+    unique, rejected = _without_copies(list(pictures))
     groups: dict[Key, list[Mammogram]] = defaultdict(list)
-    rejected: list[Rejected] = []
-    for picture in pictures:
+    for picture in unique:
         refusal = _refusal(picture)
         if refusal is not None:
             rejected.append(refusal)
         elif picture.patient is not None and picture.view is not None:
+            displaced = picture.exposure is not None and picture.exposure.implant_displaced
             # A data set without exams has one exam a patient.
-            groups[picture.patient, picture.exam or picture.patient, picture.view].append(picture)
+            groups[picture.patient, picture.exam or picture.patient, picture.view, displaced].append(picture)
     pairs: list[Pair] = []
     for key in sorted(groups):
         pair, left_over = _pair(key, groups[key])
@@ -35,32 +71,144 @@ def pair_up(pictures: Iterable[Mammogram]) -> tuple[list[Pair], list[Rejected]]:
     return pairs, sorted(rejected, key=lambda entry: (str(entry.path), entry.code))
 
 
+def _rejected(picture: Mammogram, code: str, reason: str) -> Rejected:
+    return Rejected(picture.path, code, reason, NEXT_STEP[code])
+
+
+def _without_copies(pictures: list[Mammogram]) -> tuple[list[Mammogram], list[Rejected]]:
+    """One of each object: SOPInstanceUID names it. A UID that stands for two pictures names none."""
+    groups: dict[str, list[Mammogram]] = defaultdict(list)
+    kept, rejected = [], []
+    for picture in pictures:
+        if picture.exposure is None or not picture.exposure.uid:
+            kept.append(picture)
+        else:
+            groups[picture.exposure.uid].append(picture)
+    for group in groups.values():
+        first, *others = sorted(group, key=lambda picture: str(picture.path))
+        if all(_what(other) == _what(first) for other in others):
+            kept.append(first)
+            rejected += [_rejected(other, "copy", "the same SOPInstanceUID is there twice") for other in others]
+        else:
+            reason = "one SOPInstanceUID stands for several pictures"
+            rejected += [_rejected(picture, "uid_conflict", reason) for picture in group]
+    return kept, rejected
+
+
+def _what(picture: Mammogram) -> tuple[object, ...]:
+    return picture.patient, picture.exam, picture.laterality, picture.view, picture.exposure
+
+
 def _refusal(picture: Mammogram) -> Rejected | None:
+    exposure = picture.exposure
     if not picture.patient:
-        return Rejected(picture.path, "no_patient", "the patient is not known", "Give each picture a patient.")
+        return _rejected(picture, "no_patient", "the patient is not known")
+    if exposure is not None and exposure.for_presentation and not picture.exam:
+        return _rejected(picture, "no_study", "the study is not known")
+    if exposure is not None and exposure.special is not None:
+        what = exposure.special.replace("_", " ")
+        return _rejected(picture, exposure.special, f"it is no screening view: {what}")
     if picture.laterality is None:
-        return Rejected(picture.path, "no_side", "it is not known which breast this is", "State R or L.")
+        return _rejected(picture, "no_side", "it is not known which breast this is")
     if picture.view is None:
-        return Rejected(picture.path, "no_view", "the view is not known", "State CC or MLO.")
+        return _rejected(picture, "no_view", "the view is not known")
     if not picture.view.pairable:
-        return Rejected(picture.path, "view", f"view {picture.view} makes no pair", "Only CC and MLO are compared.")
+        return _rejected(picture, "view", f"view {picture.view} makes no pair")
     return None
 
 
 def _pair(key: Key, group: list[Mammogram]) -> tuple[Pair | None, list[Rejected]]:
-    patient, exam, view = key
-    sides = {side: [picture for picture in group if picture.laterality is side] for side in Laterality}
+    patient, exam, view, displaced = key
+    # A mammography system's own pictures, then films and screen copies: the two kinds make no pair with each other.
+    kinds = [_sides(each for each in group if _is_digital(each) is digital) for digital in (True, False)]
+    chosen: Pair | None = None
     rejected: list[Rejected] = []
-    for side, candidates in sides.items():
-        if len(candidates) > 1:
-            reason = f"{len(candidates)} pictures of this exam show the {side.name.lower()} breast in {view}"
-            hint = "Keep one of them, or give them different exams."
-            rejected += [Rejected(picture.path, "duplicate", reason, hint) for picture in candidates]
-            candidates.clear()
-    right, left = sides[Laterality.RIGHT], sides[Laterality.LEFT]
-    if right and left:
-        return Pair(patient, exam, view, Sides(right[0], left[0])), rejected
-    for picture in right + left:
-        reason = f"the exam has no usable {view} picture of the other breast"
-        rejected.append(Rejected(picture.path, "unpaired", reason, "A pair needs both breasts in the same view."))
-    return None, rejected
+    for kind in sorted(kinds, key=lambda kind: not (kind.right and kind.left)):
+        if chosen is not None:
+            rejected += [_rejected(picture, "superseded", _TAKEN) for side in kind for picture in side]
+            continue
+        best = _best(kind)
+        if all(len(side) == 1 for side in best):
+            chosen = Pair(patient, exam, view, best.map(lambda side: side[0]), displaced, tuple(_notes(best, kind)))
+        for taken, side in zip(best, kind, strict=True):
+            rejected += _left_over(taken, side, view, displaced, paired=chosen is not None)
+    return chosen, rejected
+
+
+def _left_over(
+    best: Sequence[Mammogram], side: Sequence[Mammogram], view: View, displaced: bool, *, paired: bool
+) -> list[Rejected]:
+    """The pictures of one breast that take no part, beside the best of them."""
+    if len(best) > 1:
+        breast = Laterality.RIGHT if best[0].laterality is Laterality.RIGHT else Laterality.LEFT
+        reason = f"{len(side)} pictures of this exam show the {breast.name.lower()} breast in {view}"
+        return [_rejected(picture, "duplicate", reason) for picture in side]
+    rejected = [_rejected(picture, "superseded", _TAKEN) for picture in side if picture not in best]
+    if not paired:
+        reason = f"the exam has no usable {'implant-displaced ' if displaced else ''}{view} picture of the other breast"
+        rejected += [_rejected(picture, "unpaired", reason) for picture in best]
+    return rejected
+
+
+def _sides(pictures: Iterable[Mammogram]) -> Sides[list[Mammogram]]:
+    found = list(pictures)
+    right, left = ([each for each in found if each.laterality is side] for side in Laterality)
+    return Sides(right, left)
+
+
+def _is_digital(picture: Mammogram) -> bool:
+    return picture.exposure is not None and picture.exposure.for_presentation
+
+
+def _best(kind: Sides[list[Mammogram]]) -> Sides[list[Mammogram]]:
+    """Of each side the picture that takes part in the best combination; several where they do equally well."""
+    nobody: list[Mammogram | None] = [None]
+    ranked = [(_rank(right, left), right, left) for right in kind.right or nobody for left in kind.left or nobody]
+    top = max(rank for rank, _, _ in ranked)
+    best = Sides[list[Mammogram]]([], [])
+    for rank, right, left in ranked:
+        for side, picture in ((best.right, right), (best.left, left)):
+            if rank == top and picture is not None and picture not in side:
+                side.append(picture)
+    return best
+
+
+def _rank(right: Mammogram | None, left: Mammogram | None) -> tuple[float, ...]:
+    """Higher is better; the rule of `pair_up`, in its order."""
+    there = [each for each in (right, left) if each is not None]
+    tags = [each.exposure for each in there if each.exposure is not None]
+    if len(tags) < len(there):
+        return ()
+    times = [each.taken for each in tags if each.taken is not None]
+    return (
+        _same_size(there),
+        len({(each.rows, each.columns) for each in tags}) < 2,
+        not times or max(times) - min(times) <= _SITTING_S,
+        -sum(each.extra for each in tags),
+        sum(_known(each.number) for each in tags),
+        sum(_known(each.taken) for each in tags),
+    )
+
+
+def _known(value: float | None) -> float:
+    return -1.0 if value is None else float(value)
+
+
+def _same_size(pictures: Sequence[Mammogram]) -> bool:
+    sizes = [each.pixel_mm for each in pictures]
+    known = [size for size in sizes if size is not None]
+    return not known or (len(known) == len(sizes) and max(known) / min(known) - 1 <= _SAME_MM)
+
+
+def _notes(best: Sides[list[Mammogram]], kind: Sides[list[Mammogram]]) -> Iterable[str]:
+    """Which of several was taken, what the sides differ in, and what was odd in either."""
+    for name, side in (("right", kind.right), ("left", kind.left)):
+        if len(side) > 1:
+            yield f"one of {len(side)} {name} pictures"
+    chosen = [side[0] for side in best]
+    if not _same_size(chosen):
+        sizes = ["unknown" if each.pixel_mm is None else f"{each.pixel_mm:.4g} mm" for each in chosen]
+        yield f"pixel sizes differ, each side is scaled by its own: right {sizes[0]}, left {sizes[1]}"
+    said = [() if each.exposure is None else each.exposure.notes for each in chosen]
+    for note in dict.fromkeys((*said[0], *said[1])):
+        yield note if note in said[0] and note in said[1] else f"{'right' if note in said[0] else 'left'}: {note}"

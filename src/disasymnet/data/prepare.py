@@ -1,13 +1,12 @@
 """A data set's pictures into a cache: paired, read, checked and brought onto the model grid, once.
 
 Parallel over pairs and resumable: an item that is finished, and whose files and settings are unchanged, is taken as it
-is. The bytes do not depend on the number of workers nor on interruptions. One bad file is a row of rejected.csv.
+is. The bytes do not depend on the number of workers nor on interruptions. One bad file is a row of rejected.csv; every
+other one stands in pairs.csv.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 from collections import Counter
@@ -19,19 +18,24 @@ from disasymnet.data.cache import Cache, Manifest, member_of, write_cache
 from disasymnet.data.contact_sheet import contact_sheet
 from disasymnet.data.files import replace_file
 from disasymnet.data.identity import Names
+from disasymnet.data.listing import PAIRS, REJECTED, Listed, readable, write_pairs, write_rejected
 from disasymnet.data.manifest import Cached, CachedPair, CachedSingle
 from disasymnet.data.pairing import pair_up
 from disasymnet.data.splits import PAPER_SHARES, Shares, make_splits
 from disasymnet.data.tasks import Task
 from disasymnet.data.tumours import TumourSet
-from disasymnet.data.workers import default_workers, make_all
+from disasymnet.data.workers import choose_workers, make_all
 from disasymnet.errors import CacheError, DatasetError
-from disasymnet.progress import Say, track
+from disasymnet.images.read import Reading
+from disasymnet.progress import Say, clock, track
 from disasymnet.records import Mammogram, Rejected, Scan
 from disasymnet.settings import ImageSettings
 
 _REQUEST = "request.json"
 _SHEET = "contact-sheet.png"
+
+# A full-field picture of 17 MB, uncompressed or JPEG 2000, takes 0.2 to 0.9 s (`benchmarks/preprocess.py`).
+_PICTURE_S, _BYTE_S = 0.03, 3e-8
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class PrepareOptions:
     strict: bool = False
     """Refuse pictures that a mammography system would not have made so; see `disasymnet.images.read.Reading`."""
     names: bool = False
-    """Write the file names of pictures left out into rejected.csv also where the data set is not public."""
+    """Write file names into pairs.csv and rejected.csv also where the data set is not public."""
 
 
 def prepare(scan: Scan, settings: ImageSettings, out: Path, options: PrepareOptions, say: Say) -> Cache:
@@ -63,26 +67,32 @@ def prepare(scan: Scan, settings: ImageSettings, out: Path, options: PrepareOpti
     _claim(out, settings, options)
     tumours = None if options.tumours is None else TumourSet.read(options.tumours)
     names = Names.of_cache(out, public=options.public, show=options.names)
-    tasks, rejected = _tasks(scan, settings, out, names)
-    tasks = [replace(task, strict=options.strict) for task in tasks]
+    if options.strict:
+        # What headers alone refuse is known before anything costly.
+        scan = readable(scan, Reading(strict=True), pixels=False)
+    tasks, rejected = _tasks(scan, settings, out, names, strict=options.strict)
+    write_rejected(out / REJECTED, rejected, names.picture, names.without)
     if not tasks:
-        raise DatasetError("no pair of pictures was found", hint=_commonest(rejected))
+        raise DatasetError("no pair of pictures was found", where=out / REJECTED, hint=_commonest(rejected))
     for warning in scan.warnings:
         say(f"warning: {warning}")
-    _check_disk(out, tasks, say)
-    workers = options.workers or default_workers(len(tasks), options.memory_limit)
-    say(f"preparing {_count(tasks)} with {workers} worker{'s' if workers > 1 else ''}")
-    (out / "manifest.json").unlink(missing_ok=True)
+    workers = choose_workers(len(tasks), options.workers, options.memory_limit)
+    _verdict(out, tasks, rejected, workers, say)
+    for name in ("manifest.json", PAIRS):
+        (out / name).unlink(missing_ok=True)
     records: list[Cached] = []
+    made_of: list[Task] = []
     reused = 0
     for task, made in track(make_all(tasks, workers), "prepare", len(tasks)):
         rejected += made.rejected
         reused += made.reused
         if made.record is not None:
             records.append(replace(made.record, split=_own_split(task)))
-    _write_rejected(out / "rejected.csv", rejected, names)
+            made_of.append(task)
+    write_rejected(out / REJECTED, rejected, names.picture, names.without)
+    write_pairs(out / PAIRS, map(_listed, made_of), names.picture)
     if not records:
-        raise DatasetError("no picture could be used", where=out / "rejected.csv", hint=_commonest(rejected))
+        raise DatasetError("no picture could be used", where=out / REJECTED, hint=_commonest(rejected))
     cache = _finish(out, sorted(records, key=lambda record: record.id), settings, options, tumours)
     for line in _summary(cache, rejected, reused):
         say(line)
@@ -134,30 +144,41 @@ def _claim(out: Path, settings: ImageSettings, options: PrepareOptions) -> None:
         raise CacheError(f"the folder cannot be written ({error.strerror})", where=out) from None
 
 
-def _tasks(scan: Scan, settings: ImageSettings, out: Path, names: Names) -> tuple[list[Task], list[Rejected]]:
+def _tasks(
+    scan: Scan, settings: ImageSettings, out: Path, names: Names, *, strict: bool
+) -> tuple[list[Task], list[Rejected]]:
     """Pairs, then pictures that have findings with a place but no partner; and what is left out before reading."""
     pairs, left_over = pair_up(scan.pictures)
     known = {picture.path: picture for picture in scan.pictures}
     rejected = list(scan.rejected)
-    groups = [tuple(pair.pictures) for pair in pairs]
+    groups = [(tuple(pair.pictures), pair.notes) for pair in pairs]
     for entry in left_over:
         picture = known[entry.path]
         located = any(finding.region is not None for finding in picture.findings)
         if entry.code == "unpaired" and located:
-            groups.append((picture,))
+            groups.append(((picture,), ()))
         else:
             rejected.append(entry)
-    return [_task(group, settings, out, names) for group in groups], rejected
+    return [_task(group, notes, settings, out, names, strict) for group, notes in groups], rejected
 
 
-def _task(pictures: tuple[Mammogram, ...], settings: ImageSettings, out: Path, names: Names) -> Task:
+def _task(
+    pictures: tuple[Mammogram, ...],
+    notes: tuple[str, ...],
+    settings: ImageSettings,
+    out: Path,
+    names: Names,
+    strict: bool,
+) -> Task:
     first = pictures[0]
     if first.patient is None or first.view is None or first.laterality is None:
         raise DatasetError("a picture without patient, side or view cannot be prepared", where=first.path)
     exam = first.exam or first.patient
+    displaced = first.exposure is not None and first.exposure.implant_displaced
     # Many sets name an exam by its patient and a number.
     woman = [] if exam.startswith(first.patient) else [first.patient]
-    words = [*woman, exam, first.view.value] + ([first.laterality.value] if len(pictures) == 1 else [])
+    words = [*woman, exam, first.view.value, *(["ID"] if displaced else [])]
+    words += [first.laterality.value] if len(pictures) == 1 else []
     item_id = names.id(*words)
     return Task(
         id=item_id,
@@ -168,15 +189,22 @@ def _task(pictures: tuple[Mammogram, ...], settings: ImageSettings, out: Path, n
         pictures=pictures,
         settings=settings,
         root=out,
+        strict=strict,
+        implant_displaced=displaced,
+        notes=notes,
     )
+
+
+def _listed(task: Task) -> Listed:
+    return Listed(task.id, task.patient, task.exam, task.view, task.pictures, task.implant_displaced, task.notes)
 
 
 def _own_split(task: Task) -> str | None:
     return next((picture.split for picture in task.pictures if picture.split), None)
 
 
-def _check_disk(out: Path, tasks: Sequence[Task], say: Say) -> None:
-    """Say what the cache will take, and refuse before any work if it does not fit."""
+def _verdict(out: Path, tasks: Sequence[Task], rejected: Sequence[Rejected], workers: int, say: Say) -> None:
+    """Say what will be made, of what, in what time and space; refuse before any work if it does not fit."""
     pixels = tasks[0].settings.height * tasks[0].settings.width
     need = sum(
         # Grey of two bytes, two masks of one, lesion-free grey of two; and a record.
@@ -185,9 +213,33 @@ def _check_disk(out: Path, tasks: Sequence[Task], say: Say) -> None:
     )
     there = sum(path.stat().st_size for path in out.glob("*/*.safetensors"))
     free = shutil.disk_usage(out).free
+    say(f"{_count(tasks)} will be made; {_left_out(rejected)}")
     say(f"the cache will take about {_size(need)}; {_size(free)} are free")
     if need - there > free:
         raise CacheError(f"the cache needs {_size(need - there)} more, {_size(free)} are free", where=out)
+    say(f"with {workers} worker{'s' if workers > 1 else ''} about {clock(_seconds(tasks) / workers)}")
+
+
+def _seconds(tasks: Sequence[Task]) -> float:
+    """CPU time to be expected, from the pictures' sizes; what is finished already takes less."""
+    pictures = [picture for task in tasks for picture in task.pictures]
+    return sum(_PICTURE_S + _BYTE_S * _bytes(picture) for picture in pictures)
+
+
+def _bytes(picture: Mammogram) -> int:
+    if picture.exposure is not None:
+        return 2 * picture.exposure.rows * picture.exposure.columns
+    try:
+        return picture.path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _left_out(rejected: Sequence[Rejected]) -> str:
+    if not rejected:
+        return "no picture is left out"
+    codes = ", ".join(f"{count} {code}" for code, count in sorted(Counter(e.code for e in rejected).items()))
+    return f"{len(rejected)} pictures left out ({codes}): rejected.csv says why"
 
 
 def _size(count: float) -> str:
@@ -201,28 +253,6 @@ def _sweep(out: Path, records: Sequence[Cached]) -> None:
     for path in [*out.glob("pairs/*"), *out.glob("singles/*")]:
         if path.name.removesuffix(".safetensors").removesuffix(".json") not in kept:
             path.unlink()
-
-
-def _write_rejected(path: Path, rejected: Sequence[Rejected], names: Names) -> None:
-    rows = sorted(
-        (
-            names.picture(entry.path),
-            entry.code,
-            names.without(entry.reason, entry.path),
-            names.without(entry.hint, entry.path),
-        )
-        for entry in rejected
-    )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("picture", "code", "reason", "hint"))
-    writer.writerows([_plain(cell) for cell in row] for row in rows)
-    replace_file(path, text.getvalue().encode())
-
-
-def _plain(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def _count(tasks: Sequence[Task]) -> str:
@@ -251,6 +281,5 @@ def _summary(cache: Cache, rejected: Sequence[Rejected], reused: int) -> list[st
     lines += [f"{warned} of them have warnings, kept in manifest.json"] if warned else []
     lines += list(cache.manifest.notes)
     if rejected:
-        codes = ", ".join(f"{count} {code}" for code, count in sorted(Counter(e.code for e in rejected).items()))
-        lines.append(f"{len(rejected)} pictures left out ({codes}): rejected.csv says why")
+        lines.append(_left_out(rejected))
     return [*lines, f"look at {cache.path / _SHEET}"]

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
+from disasymnet.data.identity import Names
+from disasymnet.data.listing import PAIRS, REJECTED, Listed, readable, write_pairs, write_rejected
 from disasymnet.data.pairing import pair_up
 from disasymnet.datasets import find
 from disasymnet.datasets.folder import scan as scan_files
-from disasymnet.errors import DatasetError, PictureError
-from disasymnet.images.read import Reading, read_picture
+from disasymnet.errors import DatasetError
+from disasymnet.images.read import Reading
 from disasymnet.records import Pair, Rejected, Scan
 
 SHOWN = 10  # refusals of one kind that are listed by name
 
 
-def survey(folder: Path, dataset: str | None, *, strict: bool = False) -> str:
+def survey(
+    folder: Path, dataset: str | None, *, strict: bool = False, pixels: bool = False, out: Path | None = None
+) -> str:
     """Pictures, pairs by label, and what takes no part and why. DatasetError if nothing here is a picture.
 
-    `strict` leaves out what strict mode refuses (`disasymnet.images.read.Reading`).
+    Headers are read, with `pixels` all of each picture. `strict` leaves out what strict mode refuses
+    (`disasymnet.images.read.Reading`). With `out`, every file stands in `pairs.csv` or in `rejected.csv` there;
+    patients and exams as salted hashes where the data set is not public.
     """
     found: Scan = scan_files(folder) if dataset is None else find(dataset).scan(folder)
-    if strict:
-        found = _strict_only(found)
+    if strict or pixels:
+        found = readable(found, Reading(strict), pixels=pixels)
     pairs, left_over = pair_up(found.pictures)
     rejected = [*found.rejected, *left_over]
     if not found.pictures and not rejected:
         raise DatasetError("the folder holds no file", where=folder, hint="Give the folder that holds the pictures.")
+    if out is not None:
+        _write(out, folder, pairs, rejected, public=dataset is not None and find(dataset).public)
     patients = {picture.patient for picture in found.pictures if picture.patient}
     lines = [
         f"{len(found.pictures)} pictures of {len(patients)} patients, {len(pairs)} pairs, {len(rejected)} left out",
@@ -38,17 +45,26 @@ def survey(folder: Path, dataset: str | None, *, strict: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _strict_only(found: Scan) -> Scan:
-    """The pictures that strict mode reads; the others join those left out."""
-    kept, rejected = [], list(found.rejected)
-    for picture in found.pictures:
-        try:
-            read_picture(picture.path, Reading(strict=True))
-        except PictureError as error:
-            rejected.append(Rejected(picture.path, error.code, error.what, error.hint or ""))
-        else:
-            kept.append(picture)
-    return replace(found, pictures=tuple(kept), rejected=tuple(rejected))
+def _write(out: Path, folder: Path, pairs: list[Pair], rejected: list[Rejected], *, public: bool) -> None:
+    names = Names.of_cache(out, public=public)
+
+    def name_of(path: Path) -> str:
+        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+    listed = [
+        Listed(
+            id=names.id(pair.patient, pair.exam, pair.view, *(["ID"] if pair.implant_displaced else [])),
+            patient=names.of("patient", pair.patient),
+            exam=names.of("exam", pair.patient, pair.exam),
+            view=pair.view,
+            pictures=tuple(pair.pictures),
+            implant_displaced=pair.implant_displaced,
+            notes=pair.notes,
+        )
+        for pair in pairs
+    ]
+    write_pairs(out / PAIRS, listed, name_of)
+    write_rejected(out / REJECTED, rejected, name_of, lambda text, path: text)
 
 
 def _pairs(pairs: list[Pair]) -> list[str]:

@@ -31,6 +31,9 @@ class Task:
     root: Path
     strict: bool = False
     """Refuse what a mammography system does not state."""
+    implant_displaced: bool = False
+    notes: tuple[str, ...] = ()
+    """Which of several pictures were taken, and what the sides differ in."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from disasymnet.data.files import replace_file
 from disasymnet.data.lesions import mask_box, region_mask
 from disasymnet.data.making import read_stated
 from disasymnet.data.tumours import TABLE
-from disasymnet.data.workers import default_workers
+from disasymnet.data.workers import choose_workers
 from disasymnet.errors import DatasetError, PictureError
 from disasymnet.images.breast import Breast, find_breast
 from disasymnet.progress import Say, track
@@ -126,7 +126,7 @@ def _jobs(scan: Scan, public: bool) -> list[_Job]:
 
 def _each(jobs: Sequence[_Job], out: Path, dataset: str, pixel_mm: float, workers: int | None) -> Iterator[_Cut]:
     cut = partial(_cut, out, dataset, pixel_mm)
-    workers = workers or default_workers(len(jobs))
+    workers = choose_workers(len(jobs), workers)
     if workers == 1:
         yield from map(cut, jobs)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -12,16 +13,25 @@ from pathlib import Path
 
 from disasymnet.data.making import make
 from disasymnet.data.tasks import Made, Task, reject
+from disasymnet.errors import RecipeError
 
-_WORKER_BYTES = 1_200_000_000
+WORKER_BYTES = 1_200_000_000
 """A pair of 40-million-pixel pictures with its intermediate steps, and the libraries."""
 
 
-def default_workers(tasks: int, memory_limit: int | None = None) -> int:
-    """One worker a core that this process may use, as far as memory goes."""
+def choose_workers(tasks: int, wanted: int | None = None, memory_limit: int | None = None) -> int:
+    """As many as wanted, else one a core that this process may use; no more than fit into the memory.
+
+    A number that is wanted is bounded by a stated limit only. RecipeError if the limit is too small for one worker.
+    """
+    if memory_limit is not None and memory_limit < WORKER_BYTES:
+        what = f"{memory_limit / 1e9:g} GB of memory are too little: a worker may need {WORKER_BYTES / 1e9:g} GB"
+        raise RecipeError(what, hint="Allow more, or leave the limit out.")
+    if wanted is not None and memory_limit is None:
+        return wanted
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = _free_memory() if memory_limit is None else memory_limit
-    return max(1, min(cores, tasks, memory // _WORKER_BYTES))
+    return max(1, min(wanted or cores, tasks, memory // WORKER_BYTES))
 
 
 def make_all(tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, Made]]:
@@ -68,7 +78,18 @@ def _one_by_one(tasks: Sequence[Task]) -> Iterator[tuple[Task, Made]]:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     # Spawned and not forked: a fork of a process with threads may hang.
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for ever for its next item."""
+
+    def watch() -> None:
+        if (parent := multiprocessing.parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _free_memory() -> int:
@@ -81,4 +102,4 @@ def _free_memory() -> int:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (ValueError, OSError, AttributeError):
-        return 4 * _WORKER_BYTES
+        return 4 * WORKER_BYTES

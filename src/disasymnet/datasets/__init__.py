@@ -48,6 +48,7 @@ DATASETS: dict[str, Dataset] = {
     "cbis-ddsm": Dataset(_module("cbis_ddsm"), True, "marked film views with lesion masks; no normal picture", True),
     "vindr": Dataset(_module("vindr"), True, "5,000 digital exams, BI-RADS for each breast, boxes for some", True),
     "cmmd": Dataset(_module("cmmd"), True, "digital exams of 1,775 women with a biopsied breast; no place, no normal"),
+    "folder": Dataset(_module("folder"), False, "any folder of DICOM mammograms, known by their tags"),
     "table": Dataset(_module("table"), False, "your own pictures, named by a CSV or Parquet table"),
     "phantom": Dataset(_module("phantom"), True, "computed exams with known lesions, from `disasymnet phantom`"),
 }
@@ -55,6 +56,7 @@ DATASETS: dict[str, Dataset] = {
 
 def find(name: str) -> Dataset:
     """The data set of that name. DatasetError with the nearest name if there is none."""
+    name = {"dicom_folder": "folder", "dicom-folder": "folder"}.get(name, name)
     if name in DATASETS:
         return DATASETS[name]
     near = get_close_matches(name, DATASETS, n=1)

@@ -21,12 +21,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from disasymnet.datasets.headers import read_header
 from disasymnet.datasets.tables import Record, read_table
 from disasymnet.errors import DatasetError, PictureError
-from disasymnet.images.masks import dicom_mask
+from disasymnet.images.read import read_mask
 from disasymnet.records import Finding, Mammogram, MaskFile, Rejected, Scan
 from disasymnet.terms import FindingKind, Laterality, View
 
@@ -232,14 +230,15 @@ def _proportioned(size: tuple[int, int], film: tuple[int, int]) -> bool:
 
 def _two_values(path: Path) -> bool:
     try:
-        return int(np.unique(dicom_mask(path)).size) == 2
+        read_mask(path)
     except PictureError:
         return False
+    return True
 
 
 def _size(path: Path) -> tuple[int, int]:
-    header = read_header(path, ("Rows", "Columns"))
-    rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
+    header = read_header(path)
+    rows, columns = header.whole("Rows", 0), header.whole("Columns", 0)
     if min(rows, columns) < 1:
         raise PictureError("the file holds no picture", where=path, hint=_AGAIN, code="no_pixels")
     return rows, columns

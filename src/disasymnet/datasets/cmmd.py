@@ -16,11 +16,10 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-
 from disasymnet.datasets.headers import read_header
 from disasymnet.datasets.tables import Record, read_table
 from disasymnet.errors import DatasetError, PictureError
+from disasymnet.images.header import Header
 from disasymnet.records import Finding, Mammogram, Rejected, Scan
 from disasymnet.terms import FindingKind, Laterality, View
 
@@ -54,11 +53,10 @@ def scan(root: Path) -> Scan:
         if not places:
             continue
         try:
-            header = read_header(path, ("ImageLaterality", "ViewCodeSequence"))
+            header = read_header(path)
+            pictures.append(_mammogram(path, path.parts[places[-1] :], header, rows))
         except PictureError as error:
             rejected.append(Rejected(path, error.code, error.what, error.hint or ""))
-            continue
-        pictures.append(_mammogram(path, path.parts[places[-1] :], header, rows))
     if not pictures:
         hint = "Name the folder of the download, which holds CMMD/D1-0001 and so on."
         raise DatasetError("no picture of CMMD is here", where=root, hint=hint)
@@ -86,11 +84,11 @@ def _rows(table: Path) -> dict[Breast, Record]:
     return rows
 
 
-def _mammogram(path: Path, parts: tuple[str, ...], header: Dataset, rows: dict[Breast, Record]) -> Mammogram:
+def _mammogram(path: Path, parts: tuple[str, ...], header: Header, rows: dict[Breast, Record]) -> Mammogram:
     """`parts` is the path from the woman's folder on: her id, the exam's folder, the series', the file."""
     patient = parts[0]
-    side = Laterality.parse(str(header.get("ImageLaterality") or ""))
-    codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or []]
+    side = Laterality.parse(header.text("ImageLaterality"))
+    codes = [header.code(item) for item in header.items("ViewCodeSequence")]
     row = rows.get((patient, side)) if side is not None else None
     return Mammogram(
         path=path,

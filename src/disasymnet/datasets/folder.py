@@ -1,37 +1,74 @@
-"""Any folder of pictures, known only by what the files themselves state."""
+"""Any folder of DICOM mammograms, known only by what the files themselves state."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from disasymnet.errors import DatasetError, PictureError
-from disasymnet.images.read import read_picture
+from disasymnet.images.read import read_facts
+from disasymnet.images.refusals import refusal
+from disasymnet.progress import track
 from disasymnet.records import Mammogram, Rejected, Scan
 
 
 def scan(root: Path) -> Scan:
-    """Every file below `root`: a picture with the facts it states, or a refusal with the reason.
+    """Every file below `root`, by its header: a picture with the facts it states, or a refusal with the reason.
 
-    Names of files decide nothing. Labels are unknown. Hidden files are passed over. DatasetError without a folder.
+    Names of files decide nothing. Labels are unknown. Hidden files are passed over; links are followed to files below
+    `root` only. A picture without PatientID belongs to the patient of its study. DatasetError without a folder, or
+    without a file in it.
     """
     if not root.is_dir():
         raise DatasetError("there is no such folder", where=root, hint="Give the folder that holds the pictures.")
     pictures: list[Mammogram] = []
     rejected: list[Rejected] = []
-    for path in sorted(each for each in root.rglob("*") if each.is_file() and not _hidden(each, root)):
+    files = list(files_below(root))
+    for path, error in track(files, "scan", len(files)):
         try:
-            facts = read_picture(path).facts
-        except PictureError as error:
-            rejected.append(Rejected(path, error.code, error.what, error.hint or ""))
-            continue
-        pictures.append(
-            Mammogram(
-                path, facts.patient, facts.exam, facts.laterality, facts.view,
-                pixel_mm=facts.pixel_mm, detector=facts.detector,
-            )
-        )  # fmt: skip
+            if error is not None:
+                raise error
+            pictures.append(_mammogram(path))
+        except PictureError as found:
+            rejected.append(Rejected(path, found.code, found.what, found.hint or ""))
+    if not pictures and not rejected:
+        raise DatasetError("the folder holds no file", where=root, hint="Give the folder that holds the pictures.")
     return Scan(tuple(pictures), tuple(rejected))
 
 
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
+def files_below(root: Path) -> Iterator[tuple[Path, PictureError | None]]:
+    """Every file below a folder in the order of its names, hidden ones left out, and why one must not be opened.
+
+    Folders that are links are not entered.
+    """
+    top = root.resolve()
+    closed: list[OSError] = []
+    for folder, folders, names in os.walk(root, onerror=closed.append):
+        folders.sort()
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
+        for name in sorted((*names, *links)):
+            path = Path(folder) / name
+            if name.startswith("."):
+                continue
+            if path.is_symlink() and not path.resolve().is_relative_to(top):
+                yield path, refusal("outside", "it is a link that leaves the folder", path)
+            elif name not in links:
+                yield path, None
+    for error in closed:
+        yield Path(error.filename), refusal("unreadable", f"the folder cannot be opened ({error.strerror})")
+
+
+def _mammogram(path: Path) -> Mammogram:
+    facts = read_facts(path)
+    return Mammogram(
+        path=path,
+        patient=facts.patient or facts.exam,
+        exam=facts.exam,
+        laterality=facts.laterality,
+        view=facts.view,
+        pixel_mm=facts.pixel_mm,
+        detector=facts.detector,
+        exposure=facts.exposure,
+    )

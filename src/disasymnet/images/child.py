@@ -27,9 +27,10 @@ from PIL import Image
 from disasymnet.errors import PictureError
 from disasymnet.images.picture import Facts, GreyStep, Reading
 from disasymnet.images.refusals import refusal
+from disasymnet.records import Exposure
 from disasymnet.terms import Laterality, View
 
-What = Literal["picture", "mask", "outline", "steps"]
+What = Literal["facts", "picture", "mask", "outline", "steps"]
 
 
 @dataclass(frozen=True)
@@ -187,12 +188,18 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _facts(values: dict[str, Any]) -> Facts:
-    side, view = values.pop("laterality"), values.pop("view")
+    side, view, exposure = (values.pop(name) for name in ("laterality", "view", "exposure"))
     return Facts(
         laterality=None if side is None else Laterality(side),
         view=None if view is None else View(view),
-        **{**values, "notes": tuple(values["notes"])},
+        exposure=None if exposure is None else Exposure(**_tuples(exposure)),
+        **_tuples(values),
     )
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 try:
@@ -243,8 +250,10 @@ def _answer(what: What, path: Path, reading: Reading) -> tuple[dict[str, Any], l
 
 def _work(what: What, path: Path, reading: Reading) -> Answer:
     # Not at the top: the parent's side needs no decoder.
-    from disasymnet.images.decode import decode_mask, decode_picture, decode_steps
+    from disasymnet.images.decode import decode_facts, decode_mask, decode_picture, decode_steps
 
+    if what == "facts":
+        return Answer([], decode_facts(path, reading))
     if what in ("mask", "outline"):
         return Answer([decode_mask(path, outline=what == "outline")])
     if what == "picture":

@@ -12,15 +12,32 @@ from numpy.typing import NDArray
 from disasymnet.errors import DisAsymNetError
 from disasymnet.images.codecs import SYNTAXES
 from disasymnet.images.ddsm_film import read_ljpeg
-from disasymnet.images.dicom import open_dicom, read_dicom, unreadable
+from disasymnet.images.dicom import open_dicom, open_facts, read_dicom, unreadable
 from disasymnet.images.masks import dicom_mask, fill_outline
 from disasymnet.images.picture import LENIENT, Facts, GreyStep, Picture, Reading
-from disasymnet.images.raster import read_raster, read_values
+from disasymnet.images.raster import raster_facts, read_raster, read_values
 from disasymnet.images.refusals import refusal
 from disasymnet.images.skeleton import walk
 
 Report = tuple[Facts, tuple[tuple[GreyStep, NDArray[np.uint8]], ...], str]
 """Facts, each grey step with the picture after it, and how the pixels are stored."""
+
+
+def decode_facts(path: Path, reading: Reading = LENIENT) -> Facts:
+    """As `disasymnet.images.read.read_facts`."""
+    if not is_dicom(path):
+        if reading.strict:
+            raise refusal("strict_raster", "it is no DICOM file", path)
+        if path.suffix.upper() == ".LJPEG":
+            return Facts(detector="film")
+        return raster_facts(path, reading.most_pixels)
+    try:
+        with path.open("rb") as file:
+            return open_facts(file, path, reading)[0]
+    except (DisAsymNetError, MemoryError):
+        raise
+    except Exception as error:
+        raise unreadable(path, error) from error
 
 
 def decode_picture(path: Path, reading: Reading = LENIENT) -> Picture:

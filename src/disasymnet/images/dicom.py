@@ -31,7 +31,7 @@ from disasymnet.images.header import Header
 from disasymnet.images.picture import Facts, Picture, Reading
 from disasymnet.images.refusals import refusal
 from disasymnet.images.skeleton import Skeleton, walk
-from disasymnet.images.tags import WEAK, facts, is_film, wall_by_tags
+from disasymnet.images.tags import WEAK, facts, is_film, usual_wall
 
 _TOMOSYNTHESIS = (
     BreastTomosynthesisImageStorage,
@@ -52,6 +52,17 @@ def read_dicom(path: Path, reading: Reading) -> Picture:
 
 def open_dicom(file: BinaryIO, path: Path, reading: Reading) -> tuple[Grey, Facts]:
     """The grey steps and the facts of an open DICOM file; errors as for `read_dicom`."""
+    found, header, skeleton, layout = open_facts(file, path, reading)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ways = grey(header, _decode(header, skeleton, layout), reading.voi)
+    if reading.strict:
+        _refuse_wall(header, found, ways)
+    return ways, found.with_notes(ways.notes)
+
+
+def open_facts(file: BinaryIO, path: Path, reading: Reading) -> tuple[Facts, Header, Skeleton, Layout]:
+    """What an open DICOM file states and how its pixels are laid out; errors as for `read_dicom`, but of pixels."""
     # pydicom's warnings quote values of the file, which may name a person.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -59,14 +70,10 @@ def open_dicom(file: BinaryIO, path: Path, reading: Reading) -> tuple[Grey, Fact
         header = Header.read(skeleton, path)
         _refuse(header, reading)
         layout = _layout(header, skeleton, reading)
-        notes: list[str] = []
-        found = facts(header, notes)
+        found = facts(header)
         if reading.strict:
             _refuse_weak(header, found)
-        ways = grey(header, _decode(header, skeleton, layout), reading.voi)
-    if reading.strict:
-        _refuse_wall(header, found, ways)
-    return ways, found.with_notes(ways.notes)
+    return found, header, skeleton, layout
 
 
 def _refuse(header: Header, reading: Reading) -> None:
@@ -92,6 +99,8 @@ def _refuse(header: Header, reading: Reading) -> None:
     if (frames := header.whole("NumberOfFrames", 1)) > 1:
         raise header.refusal("multi_frame", f"it holds {frames:,} frames", "NumberOfFrames")
     types = header.texts("ImageType")
+    if not film and "GENERATED_2D" in (value.upper() for value in types):
+        raise header.refusal("synthetic", "it is computed from a tomosynthesis", "ImageType")
     if not film and len(types) > 2 and types[2]:
         raise header.refusal("derived", f"it is a derived picture: {types[2][:16]}", "ImageType")
     if (samples := header.whole("SamplesPerPixel", 1)) != 1:
@@ -158,7 +167,7 @@ def _refuse_weak(header: Header, found: Facts) -> None:
 
 def _refuse_wall(header: Header, found: Facts, ways: Grey) -> None:
     """Strict mode: the chest wall lies where the tags have it (PS3.3 C.7.6.1.1.1)."""
-    expected = wall_by_tags(header, found.laterality)
+    expected = usual_wall(found)
     try:
         seen = find_breast(ways.pixels()).chest_wall
     except PictureError as error:

@@ -15,6 +15,8 @@ from disasymnet.errors import PictureError
 from disasymnet.images.refusals import refusal
 from disasymnet.images.skeleton import Skeleton
 
+_SNOMED = ("SCT", "SRT", "SNM3", "99SDM", "")  # the scheme is sometimes left out
+
 
 class Header:
     """The data set without its pixels. Every method raises PictureError `damaged` for a value it cannot give."""
@@ -86,8 +88,9 @@ class Header:
         return list(found)
 
     def code(self, item: Dataset) -> str:
-        """CodeValue of an item."""
-        return str(self._of(item, "CodeValue", "CodeValue") or "").strip()
+        """CodeValue of an item in SNOMED (SCT, or SRT and its older names); empty in any other scheme."""
+        scheme = str(self._of(item, "CodingSchemeDesignator", "CodingSchemeDesignator") or "").strip()
+        return str(self._of(item, "CodeValue", "CodeValue") or "").strip() if scheme in _SNOMED else ""
 
     def inside(self, item: Dataset, keyword: str) -> Any:
         """A value of an item; None where absent."""

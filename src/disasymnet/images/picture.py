@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disasymnet.errors import RecipeError
-from disasymnet.records import Detector
+from disasymnet.records import Detector, Exposure
 from disasymnet.settings import VOI_POLICY
 from disasymnet.terms import Laterality, View
 
@@ -67,10 +67,18 @@ class Facts:
     """StudyInstanceUID: as `patient`."""
     notes: tuple[str, ...] = ()
     """What was odd or guessed, in words that name nobody."""
-    laterality_from: str | None = None
-    """The DICOM attribute that named the breast."""
-    view_from: str | None = None
-    """The DICOM attribute that named the view."""
+    exposure: Exposure | None = None
+    """Of a DICOM file: how the picture was taken, and which attributes named breast, view and pixel size."""
+
+    @property
+    def laterality_from(self) -> str | None:
+        """The DICOM attribute that named the breast."""
+        return None if self.exposure is None else self.exposure.laterality_from
+
+    @property
+    def view_from(self) -> str | None:
+        """The DICOM attribute that named the view."""
+        return None if self.exposure is None else self.exposure.view_from
 
     def with_notes(self, notes: tuple[str, ...]) -> Facts:
         """The same facts with further notes."""

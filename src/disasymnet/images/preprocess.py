@@ -20,7 +20,7 @@ from disasymnet.images.refusals import refusal
 from disasymnet.records import Edge, Sides
 from disasymnet.settings import ImageSettings
 
-PREPROCESSING = "1"
+PREPROCESSING = "2"
 """Goes up whenever the same file would give other pixels: caches and checkpoints of another version do not mix."""
 
 _MARGIN = 1.02  # `fit`: 1 % of air on each side of the larger breast

@@ -7,8 +7,9 @@ stay sixteen: a file that would decode to fewer is refused. Size, frames and col
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from disasymnet.errors import PictureError
 from disasymnet.images.grey import look_up
 from disasymnet.images.picture import MOST_PIXELS, Facts, GreyStep, Picture
 from disasymnet.images.refusals import refusal
+
+T = TypeVar("T")
 
 _FORMATS = ("PPM", "PNG", "TIFF", "WEBP", "JPEG")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF tags and value
@@ -45,6 +48,11 @@ def read_raster(path: Path, most_pixels: int = MOST_PIXELS) -> Picture:
     return Picture(pixels, Facts(bits=bits, notes=tuple(notes)), steps)
 
 
+def raster_facts(path: Path, most_pixels: int = MOST_PIXELS) -> Facts:
+    """Its bits, from the file's header alone. PictureError if it is none of our formats, or too large."""
+    return Facts(bits=_open(path, lambda file: _check(file, path, most_pixels), most_pixels))
+
+
 def read_values(path: Path) -> NDArray[Any]:
     """A raster file's stored values, uint8 or uint16 (rows, columns); a mask may hold one value only."""
     return _raster(path, MOST_PIXELS)[0]
@@ -52,13 +60,22 @@ def read_values(path: Path) -> NDArray[Any]:
 
 def _raster(path: Path, most_pixels: int) -> tuple[NDArray[Any], int, list[str]]:
     """Stored values uint8 or uint16 (rows, columns), the file's bits a sample, and notes."""
+
+    def values(file: Image.Image) -> tuple[NDArray[Any], int, list[str]]:
+        bits = _check(file, path, most_pixels)
+        return _values(file, bits, path), bits, _notes(file)
+
+    return _open(path, values, most_pixels)
+
+
+def _open(path: Path, work: Callable[[Image.Image], T], most_pixels: int) -> T:
+    """What `work` gives for the open file; whatever goes wrong is a PictureError."""
     try:
         # Pillow warns of its own size limit; ours is lower and refuses below.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_FORMATS) as file:
-                bits = _check(file, path, most_pixels)
-                return _values(file, bits, path), bits, _notes(file)
+                return work(file)
     except (PictureError, MemoryError):
         raise
     except Image.DecompressionBombError:

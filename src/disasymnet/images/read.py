@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from disasymnet.images.child import ask
 from disasymnet.images.picture import LENIENT, Facts, GreyStep, Picture, Reading
 
-__all__ = ["LENIENT", "Facts", "GreyStep", "Picture", "Reading", "read_mask", "read_picture", "read_steps"]
+__all__ = [
+    "LENIENT",
+    "Facts",
+    "GreyStep",
+    "Picture",
+    "Reading",
+    "read_facts",
+    "read_mask",
+    "read_picture",
+    "read_steps",
+]
 
 
 def read_picture(path: Path, reading: Reading = LENIENT) -> Picture:
@@ -27,6 +37,14 @@ def read_picture(path: Path, reading: Reading = LENIENT) -> Picture:
     (pixels,) = answer.arrays
     pixels.setflags(write=False)
     return Picture(pixels, answer.facts, answer.steps)
+
+
+def read_facts(path: Path, reading: Reading = LENIENT) -> Facts:
+    """What the file states, from its header alone: some milliseconds a file, however large.
+
+    PictureError as `read_picture`, but for what only the pixels show (damage, one grey, no breast, a wrong wall).
+    """
+    return ask("facts", path, reading).facts
 
 
 def read_mask(path: Path, *, outline: bool = False) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ NEXT_STEP = {
     # The file
     "missing": "Check the path.",
     "unreadable": "Give a file that can be opened, not a folder or device.",
+    "outside": "Copy the file into the folder, or give the folder that it lies in.",
     "not_dicom": "Give a DICOM file with its 128 bytes of preamble and `DICM`; DICOMDIRs and archives are not opened.",
     "damaged": _COPY,
     # The limits
@@ -29,6 +30,7 @@ NEXT_STEP = {
     "directory": "Give the folder: the pictures are found without the DICOMDIR, whose entries are not followed.",
     "not_mammogram": "Give mammograms: SOP class Digital Mammography, or a digitised film as Secondary Capture.",
     "tomosynthesis": "Give the plain mammogram of the same view.",
+    "synthetic": "Give the acquired mammogram of the same view; computed pictures are not compared with it.",
     "for_processing": "Use the For Presentation picture of the same exposure.",
     "derived": "Give the picture as it was acquired.",
     "multi_frame": "Give plain mammograms: one frame a file.",
@@ -44,6 +46,7 @@ NEXT_STEP = {
     "constant": "Nothing can be seen in it: leave the picture out.",
     "no_breast": "Look at the picture (`disasymnet explain FILE --out DIR`): a breast is bright tissue at one edge.",
     "laterality_conflict": "Have the sender correct Laterality, ImageLaterality or the anatomic codes.",
+    "view_conflict": "Have the sender correct ViewCodeSequence or ViewPosition.",
     # What strict mode asks for
     "strict_film": f"Digitised film and Secondary Captures are research data. {_LENIENT}",
     "strict_raster": f"Only DICOM states what a picture shows. {_LENIENT}",

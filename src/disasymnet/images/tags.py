@@ -8,32 +8,16 @@ from __future__ import annotations
 
 import re
 
-from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from disasymnet.images.header import Header
 from disasymnet.images.picture import Facts
-from disasymnet.records import Edge
+from disasymnet.images.views import Named, named_in_text, projection, words_of_position
+from disasymnet.records import Edge, Exposure
 from disasymnet.terms import Laterality, View
 
 WEAK = ("PatientOrientation", "SeriesDescription")
 """Rungs that a person, not a modality, fills in: good for research data, not for strict mode."""
-
-# PS3.16 CID 4014, SNOMED CT and the older SNOMED RT codes.
-_VIEW_CODES = {
-    "399162004": View.CC, "R-10242": View.CC, "399368009": View.MLO, "R-10226": View.MLO,
-    "399260004": View.ML, "R-10224": View.ML, "399352003": View.LM, "R-10228": View.LM,
-    "399099002": View.LMO, "R-10230": View.LMO, "399192008": View.XCCL, "R-1024A": View.XCCL,
-    "399101009": View.XCCM, "R-1024B": View.XCCM, "399196006": View.FB, "R-10244": View.FB,
-    "399188001": View.SIO, "R-102D0": View.SIO, "441555000": View.ISO, "R-40AAA": View.ISO,
-}  # fmt: skip
-
-# PS3.16 CID 4015: what shows a part of the breast or a turned one makes no pair with a screening view.
-_NOT_SCREENING = {
-    "399163009": "magnification", "R-102D6": "magnification", "399055006": "spot compression",
-    "R-102D7": "spot compression", "399197002": "rolled", "399226006": "rolled", "415670009": "rolled",
-    "414493004": "rolled", "399110001": "tangential", "399161006": "cleavage", "R-102D2": "cleavage",
-}  # fmt: skip
 
 # PS3.16 CID 6022.
 _SIDE_CODES = {
@@ -47,112 +31,146 @@ def is_film(header: Header) -> bool:
     return header.text("SOPClassUID") == SecondaryCaptureImageStorage
 
 
-def facts(header: Header, notes: list[str]) -> Facts:
-    """What the file states. PictureError `laterality_conflict` if its tags name both breasts."""
-    film = is_film(header)
+def facts(header: Header) -> Facts:
+    """What the file states. PictureError `laterality_conflict` or `view_conflict` if its tags contradict each other."""
+    film, notes = is_film(header), []
     if header.text("BurnedInAnnotation").upper() == "YES":
         notes.append("text is burnt into the picture")
-    if header.text("BreastImplantPresent").upper() == "YES":
+    implant = header.text("BreastImplantPresent").upper()
+    if implant == "YES":
         notes.append("breast implant")
-    patient, exam = header.text("PatientID") or None, header.text("StudyInstanceUID") or None
+    # Without its UID a patient's study is known by its date.
+    patient = header.text("PatientID") or None
+    exam = header.text("StudyInstanceUID") or (header.text("StudyDate") if patient else "") or None
     if film and patient and (cbis := re.fullmatch(r"(?:Mass|Calc)-(?:Training|Test)_(P_\d+)_.*", patient)):
         # CBIS-DDSM gives each picture a patient and a study of its own.
         patient, exam = cbis[1], None
         notes.append("CBIS-DDSM: patient taken from within PatientID, study ignored")
     laterality, side_from = _laterality(header, notes)
-    view, view_from = _view(header, notes)
+    shown = projection(header, notes)
+    if shown.special is not None:
+        notes.append(f"not a screening view: {shown.special.replace('_', ' ')}")
+    if shown.implant_displaced and implant == "NO":
+        notes.append("implant displaced, where BreastImplantPresent says that there is none")
+    orientation = _orientation(header)
+    stated = side_of(orientation, shown.view)
+    if None not in (stated, laterality) and stated is not laterality:
+        notes.append(f"PatientOrientation {'/'.join(orientation or ())} is that of the other breast's {shown.view}")
+    pixel_mm, size_from = _pixel_mm(header, notes)
     return Facts(
         laterality=laterality,
-        view=view,
-        pixel_mm=_pixel_mm(header, notes),
+        view=shown.view,
+        pixel_mm=pixel_mm,
         detector="film" if film else "digital",
         bits=header.whole("BitsStored"),
         patient=patient,
         exam=exam,
         notes=tuple(notes),
-        laterality_from=side_from,
-        view_from=view_from,
+        exposure=Exposure(
+            for_presentation=not film,
+            special=shown.special,
+            implant_displaced=shown.implant_displaced,
+            extra=shown.extra,
+            rows=header.whole("Rows"),
+            columns=header.whole("Columns"),
+            taken=_seconds(header.text("AcquisitionTime")),
+            number=int(number) if re.fullmatch(r"[+-]?\d{1,12}", number := header.text("InstanceNumber")) else None,
+            uid=header.text("SOPInstanceUID"),
+            laterality_from=side_from,
+            view_from=shown.view_from,
+            pixel_mm_from=size_from,
+            orientation=orientation,
+            notes=tuple(notes),
+        ),
     )
 
 
-def wall_by_tags(header: Header, laterality: Laterality | None) -> Edge | None:
+def usual_wall(found: Facts) -> Edge | None:
     """The edge where the chest wall should be: PatientOrientation's rows, else the usual hanging of the breast."""
-    rows = (header.texts("PatientOrientation") or [""])[0].upper()
-    if len(header.texts("PatientOrientation")) == 2 and rows[:1] in ("A", "P"):
-        return "left" if rows[0] == "A" else "right"
-    if laterality is None:
+    orientation = None if found.exposure is None else found.exposure.orientation
+    if orientation is not None and orientation[0][0] in "AP":
+        return "left" if orientation[0][0] == "A" else "right"
+    if found.laterality is None:
         return None
-    return "left" if laterality is Laterality.LEFT else "right"
+    return "left" if found.laterality is Laterality.LEFT else "right"
+
+
+def side_of(orientation: tuple[str, str] | None, view: View | None) -> Laterality | None:
+    """The breast that an orientation belongs to, where it tells (PS3.3 C.7.6.1.1.1).
+
+    The plane of an MLO runs from above and outside to below and inside, so its columns lead to the foot and away from
+    the breast's side, or back. A CC tells by the hanging alone: A\\R is the left breast's, P\\L the right one's.
+    """
+    if orientation is None or view is None:
+        return None
+    rows, columns = orientation
+    if view is View.CC:
+        return {("A", "R"): Laterality.LEFT, ("P", "L"): Laterality.RIGHT}.get((rows, columns))
+    if view is View.MLO and len(columns) == 2 and set(columns) & set("FH"):
+        inwards = (set(columns) - set("FH")) & set("LR")
+        if len(inwards) != 1:
+            return None
+        away = Laterality(inwards.pop())
+        return away.contralateral if "F" in columns else away
+    return None
+
+
+def _orientation(header: Header) -> tuple[str, str] | None:
+    """PatientOrientation where it is one: CBIS-DDSM writes the view into it."""
+    values = [value.upper() for value in header.texts("PatientOrientation")]
+    if len(values) != 2 or not all(value and set(value) <= set("APRLHF") for value in values):
+        return None
+    return values[0], values[1]
+
+
+def _seconds(text: str) -> float | None:
+    """DICOM's time of day in seconds; None where it is none."""
+    known = re.fullmatch(r"(\d\d):?(\d\d)?:?(\d\d(?:\.\d+)?)?", text)
+    if known is None:
+        return None
+    return sum(float(part or 0) * unit for part, unit in zip(known.groups(), (3600, 60, 1), strict=True))
 
 
 def _laterality(header: Header, notes: list[str]) -> tuple[Laterality | None, str | None]:
     """The first rung that names a breast; a lower rung that names the other one is an error (PS3.3 C.8.11.7)."""
     found: list[tuple[Laterality, str]] = []
+    both = False
 
     def add(side: Laterality | None, rung: str) -> None:
         if side is not None:
             found.append((side, rung))
 
-    for shared in header.items("SharedFunctionalGroupsSequence")[:1]:
-        for frame in header.items("FrameAnatomySequence", of=shared)[:1]:
-            add(Laterality.parse(str(header.inside(frame, "FrameLaterality") or "")), "FrameLaterality")
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in header.items(groups)[:1]:
+            for frame in header.items("FrameAnatomySequence", of=group)[:1]:
+                value = str(header.inside(frame, "FrameLaterality") or "").strip()
+                both |= value.upper() == "B"
+                add(Laterality.parse(value), "FrameLaterality")
     for tag in ("ImageLaterality", "Laterality"):
+        both |= tag == "ImageLaterality" and header.text(tag).upper() == "B"
         add(Laterality.parse(header.text(tag)), tag)
     for region in header.items("AnatomicRegionSequence"):
         for code in (region, *header.items("AnatomicRegionModifierSequence", of=region)):
             add(_SIDE_CODES.get(header.code(code)), "AnatomicRegionSequence")
-    for word in header.text("ViewPosition").split():
-        add(Laterality.parse(word), "ViewPosition")
+    for word in words_of_position(header):
+        add(word.laterality if isinstance(word, Named) else Laterality.parse(word), "ViewPosition")
+    text = named_in_text(header)
+    if text is not None:
+        add(text.laterality, "SeriesDescription")
     if len({side for side, _ in found}) > 1:
-        raise header.refusal("laterality_conflict", "its tags name both breasts", found[-1][1])
-    if found:
-        return found[0]
-    weak = {Laterality(side) for side, _ in _tokens(header)}
-    if len(weak) == 1:
-        notes.append("breast taken from the series description")
-        return weak.pop(), "SeriesDescription"
-    return None, None
-
-
-def _view(header: Header, notes: list[str]) -> tuple[View | None, str | None]:
-    """ViewCodeSequence, ViewPosition, PatientOrientation (CBIS-DDSM), description; None for views of a part."""
-    codes = header.items("ViewCodeSequence")
-    if why := _partial(header, codes):
-        notes.append(f"not a screening view: {why}")
+        named = " and ".join(f"{side} ({rung})" for side, rung in dict(reversed(found)).items())
+        raise header.refusal("laterality_conflict", f"its tags name both breasts: {named}", found[0][1])
+    if both:
+        notes.append("the tags say that it shows both breasts")
         return None, None
-    for item in codes:
-        if view := _VIEW_CODES.get(header.code(item)):
-            return view, "ViewCodeSequence"
-    for word in header.text("ViewPosition").split():
-        if view := View.parse(word):
-            return view, "ViewPosition"
-    orientation = header.texts("PatientOrientation")
-    if len(orientation) == 1 and (view := View.parse(orientation[0])) and view.pairable:
-        notes.append("view taken from PatientOrientation")
-        return view, "PatientOrientation"
-    weak = {View(view) for _, view in _tokens(header)}
-    if len(weak) == 1:
-        notes.append("view taken from the series description")
-        return weak.pop(), "SeriesDescription"
-    return None, None
+    if not found:
+        return None, None
+    if found[0][1] == "SeriesDescription":
+        notes.append("breast taken from the series description")
+    return found[0]
 
 
-def _partial(header: Header, codes: list[Dataset]) -> str | None:
-    """Why the picture shows a part of the breast, or a turned one."""
-    for item in codes:
-        for modifier in header.items("ViewModifierCodeSequence", of=item):
-            if why := _NOT_SCREENING.get(header.code(modifier)):
-                return why
-    return "partial" if header.text("PartialView").upper() == "YES" else None
-
-
-def _tokens(header: Header) -> list[tuple[str, str]]:
-    """(side, view) of words like `RCC` or `L-MLO` in the free text of the series."""
-    text = f"{header.text('SeriesDescription')} {header.text('ProtocolName')}".upper()
-    return re.findall(r"\b([RL])[ _-]?(CC|MLO)\b", text)
-
-
-def _pixel_mm(header: Header, notes: list[str]) -> float | None:
+def _pixel_mm(header: Header, notes: list[str]) -> tuple[float | None, str | None]:
     """Millimetres a pixel in the breast: spacing at the detector over the magnification, else the plain spacing."""
     factor = header.number("EstimatedRadiographicMagnificationFactor", 1) or 1.0
     for tag, divisor in (("ImagerPixelSpacing", factor), ("PixelSpacing", 1.0), ("NominalScannedPixelSpacing", 1.0)):
@@ -161,9 +179,9 @@ def _pixel_mm(header: Header, notes: list[str]) -> float | None:
             continue
         if abs(spacing[0] / spacing[1] - 1) > 0.01:
             notes.append(f"{tag} is not square: pixel size unknown")
-            return None
+            return None, None
         if not 0.01 <= spacing[0] / divisor <= 2:  # detectors have 0.05 to 0.1 mm
             notes.append(f"{tag} of {spacing[0]:g} mm is no mammogram's: pixel size unknown")
-            return None
-        return spacing[0] / divisor
-    return None
+            return None, None
+        return spacing[0] / divisor, tag
+    return None, None

@@ -39,7 +39,8 @@ def explain(path: Path, reading: Reading, out: Path | None) -> str:
 def _facts(facts: Facts) -> str:
     breast = "breast not stated" if facts.laterality is None else f"breast {facts.laterality} ({facts.laterality_from})"
     view = "view not stated" if facts.view is None else f"view {facts.view} ({facts.view_from})"
-    pixel = "pixel size not stated" if facts.pixel_mm is None else f"{facts.pixel_mm:.4g} mm a pixel"
+    size_from = None if facts.exposure is None else facts.exposure.pixel_mm_from
+    pixel = "pixel size not stated" if facts.pixel_mm is None else f"{facts.pixel_mm:.4g} mm a pixel ({size_from})"
     return ", ".join([breast, view, pixel, facts.detector or "detector not stated", f"{facts.bits} bits"])
 
 

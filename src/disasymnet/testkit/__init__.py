@@ -2,7 +2,7 @@
 
 The pictures are phantoms, so nothing has to be downloaded and nobody's data is in them. Each maker of `MAKERS` writes
 one data set below a folder and returns what a reader has to find there, counted by hand. `corpus` writes broken files,
-`mammograms` good ones in every transfer syntax.
+`mammograms` good ones in every transfer syntax, `tag_matrix` studies with odd and conflicting tags.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ PLANTED = Planted(
     pairs={(None, True): 2, (True, True): 2, (True, None): 1, (None, None): 2},
     lesions={"mass": 8, "calcification": 4},
     located=0,
-    rejected={"missing": 1, "damaged": 1},
+    rejected={"missing": 1, "not_dicom": 1},
 )
 _COLUMNS = ("ID1", "LeftRight", "Age", "number", "abnormality", "classification", "subtype")
 _CODES = {"CC": ("399162004", "cranio-caudal"), "MLO": ("399368009", "medio-lateral oblique")}

@@ -1,0 +1,1 @@
+"""Checks of data that people run before they trust a folder."""
