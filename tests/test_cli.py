@@ -90,3 +90,15 @@ def test_recipe_lists_presets_and_prints_one() -> None:
     listed = CliRunner().invoke(app, ["recipe"])
     assert all(name in listed.output for name in ("literal", "paper", "recommended", "phantom"))
     assert '"refine": 1.0' in CliRunner().invoke(app, ["recipe", "paper"]).output
+
+
+def test_a_path_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    (tmp_path / "pictures").mkdir()
+    words = ["scan", str(tmp_path / "pictures"), "--out", str(tmp_path / "taken")]
+    ended = subprocess.run(
+        [sys.executable, "-m", "disasymnet.cli", *words], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.startswith("disasymnet: ")

@@ -479,6 +479,10 @@ def _settings(kind: type[Any], **values: object) -> Any:
         raise RecipeError(f"{name}: {first['msg'].removeprefix('Value error, ')} (got {first['input']!r})") from None
 
 
+# Of a path that was given: it is something else, lies nowhere, or may not be written.
+_MENDABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def main() -> None:
     """The program. Anything a user can mend ends with one message and exit code 2."""
     try:
@@ -487,9 +491,12 @@ def main() -> None:
         print(f"disasymnet: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        full = error.errno == errno.ENOSPC
+        if not full and (error.filename is None or error.errno not in _MENDABLE):
             raise
-        print(f"disasymnet: {error.filename or 'disk'}: no space left\nFree some and run it again.", file=sys.stderr)
+        what = "no space left" if full else str(error.strerror).lower()
+        hint = "Free some and run it again." if full else "Take another path, or mend this one, and run it again."
+        print(f"disasymnet: {error.filename or 'disk'}: {what}\n{hint}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(

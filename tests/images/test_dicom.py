@@ -177,3 +177,31 @@ def test_the_five_real_samples(real_data: Path) -> None:
         assert picture.facts.view in (View.CC, View.MLO)
         assert picture.facts.laterality is (Laterality.RIGHT if "RIGHT" in path.name else Laterality.LEFT)
         assert 0.05 < float(picture.pixels.mean()) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"ImageType": ["DERIVED", "PRIMARY", "", "GENERATED_2D"]}, "synthetic"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "TOMO_PROJ"]}, "tomosynthesis"),
+        ({"SeriesDescription": "L MLO C-View"}, "synthetic"),
+        ({"SeriesDescription": "L MLO tomosynthesis"}, "tomosynthesis"),
+    ],
+)
+def test_screen_copies_of_computed_pictures_are_no_films(tmp_path: Path, tags: dict[str, Any], expected: str) -> None:
+    assert code(save(film(PIXELS, **tags), tmp_path / "copy.dcm")) == expected
+
+
+def test_films_of_two_years_are_two_exams(tmp_path: Path) -> None:
+    exams = []
+    for year in ("1999", "2009"):
+        dataset = film(PIXELS, AcquisitionDate=f"{year}0101", StudyInstanceUID=None)
+        exams.append(read_picture(save(dataset, tmp_path / f"{year}.dcm")).facts.exam)
+    assert exams == ["19990101", "20090101"]
+
+
+def test_implant_displaced_in_words(tmp_path: Path) -> None:
+    path = save(film(PIXELS, SeriesDescription="L MLO implant displaced"), tmp_path / "x.dcm")
+    exposure = read_picture(path).facts.exposure
+    assert exposure is not None
+    assert exposure.implant_displaced

@@ -32,6 +32,7 @@ from disasymnet.images.picture import Facts, Picture, Reading
 from disasymnet.images.refusals import refusal
 from disasymnet.images.skeleton import Skeleton, walk
 from disasymnet.images.tags import WEAK, facts, is_film, usual_wall
+from disasymnet.images.views import computed_by_name
 
 _TOMOSYNTHESIS = (
     BreastTomosynthesisImageStorage,
@@ -98,9 +99,14 @@ def _refuse(header: Header, reading: Reading) -> None:
         raise header.refusal("not_mammogram", f"the modality is {modality[:16] or 'not stated'}", "Modality")
     if (frames := header.whole("NumberOfFrames", 1)) > 1:
         raise header.refusal("multi_frame", f"it holds {frames:,} frames", "NumberOfFrames")
-    types = header.texts("ImageType")
-    if not film and "GENERATED_2D" in (value.upper() for value in types):
+    types = [value.upper() for value in header.texts("ImageType")]
+    if "GENERATED_2D" in types:
         raise header.refusal("synthetic", "it is computed from a tomosynthesis", "ImageType")
+    if film and any(value.startswith("TOMO") for value in types):
+        raise header.refusal("tomosynthesis", "it is part of a tomosynthesis, not a plain mammogram", "ImageType")
+    # A combined exam may be named for its tomosynthesis; of screen copies the name is all that tells.
+    if (code := computed_by_name(header)) == "synthetic" or (film and code is not None):
+        raise header.refusal(code, f"its series is named as {code}, not as a plain mammogram", "SeriesDescription")
     if not film and len(types) > 2 and types[2]:
         raise header.refusal("derived", f"it is a derived picture: {types[2][:16]}", "ImageType")
     if (samples := header.whole("SamplesPerPixel", 1)) != 1:

@@ -24,6 +24,7 @@ _SIDE_CODES = {
     "80248007": Laterality.LEFT, "T-04030": Laterality.LEFT,
     "73056007": Laterality.RIGHT, "T-04020": Laterality.RIGHT,
 }  # fmt: skip
+_DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
 
 
 def is_film(header: Header) -> bool:
@@ -39,9 +40,11 @@ def facts(header: Header) -> Facts:
     implant = header.text("BreastImplantPresent").upper()
     if implant == "YES":
         notes.append("breast implant")
-    # Without its UID a patient's study is known by its date.
+    # Without its UID a patient's study is known by its date, or by when the pictures were taken or made.
     patient = header.text("PatientID") or None
-    exam = header.text("StudyInstanceUID") or (header.text("StudyDate") if patient else "") or None
+    exam = header.text("StudyInstanceUID") or None
+    if exam is None and patient:
+        exam = next((date for name in _DATES if (date := header.text(name))), None)
     if film and patient and (cbis := re.fullmatch(r"(?:Mass|Calc)-(?:Training|Test)_(P_\d+)_.*", patient)):
         # CBIS-DDSM gives each picture a patient and a study of its own.
         patient, exam = cbis[1], None

@@ -45,6 +45,9 @@ _MAGNIFIED = 1.3
 _NAMES = "|".join(sorted(View, key=len, reverse=True))
 _WORD = re.compile(rf"([RL])?({_NAMES})(ID)?")  # RCC, LMLO, CCID
 _TOKEN = re.compile(rf"(?<![A-Z0-9])(R|L|RIGHT|LEFT)[ _-]?({_NAMES})[ _-]?(ID)?(?![A-Z0-9])")
+_DISPLACED = re.compile(r"\bIMPLANTS?[ _-]DISPLACED\b|\bEKLUND\b")
+_SYNTHETIC = re.compile(r"\b(C-?VIEW|S-?VIEW|V-?PREVIEW|SYNTHETIC|SYNTHESI[SZ]ED|INTELLIGENT 2D)\b")
+_TOMOSYNTHESIS = re.compile(r"\b(TOMO|TOMOSYNTHESIS|DBT)\b")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,12 @@ def named_in_text(header: Header) -> Named | None:
     return found.pop() if len(found) == 1 else None
 
 
+def computed_by_name(header: Header) -> str | None:
+    """`synthetic` or `tomosynthesis` where the series is named so."""
+    text = _free_text(header)
+    return "synthetic" if _SYNTHETIC.search(text) else "tomosynthesis" if _TOMOSYNTHESIS.search(text) else None
+
+
 def projection(header: Header, notes: list[str]) -> Projection:
     """The first rung that names a view; a lower rung that names another is PictureError `view_conflict`.
 
@@ -118,7 +127,8 @@ def projection(header: Header, notes: list[str]) -> Projection:
     displaced = any(code in _IMPLANT_DISPLACED for code in known)
     displaced = displaced or any(word.implant_displaced for word in position if isinstance(word, Named))
     displaced = displaced or "ID" in position
-    if not displaced and text is not None and text.implant_displaced:
+    in_words = text is not None and (text.implant_displaced or _DISPLACED.search(_free_text(header)) is not None)
+    if not displaced and in_words:
         displaced = True
         notes.append("implant displaced: taken from the series description")
     special = _special(header, codes, known, position, text)
