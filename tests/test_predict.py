@@ -67,6 +67,8 @@ def _source(
     y, x = np.mgrid[:200, :120]
     inside = ((y - 100) / 80) ** 2 + (x / 70) ** 2 < 1
     pixels[inside] = 0.3 + 0.1 * np.random.default_rng(seed).random(int(inside.sum()), dtype=np.float32)
+    if laterality == "R":  # as it hangs
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
     facts = Facts(
         Laterality.parse(laterality) if laterality else None,
         View.parse(view) if view else None,

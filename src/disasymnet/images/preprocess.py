@@ -6,7 +6,7 @@ flip. The middle of the breast lies at mid-height, both sides have one scale, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from disasymnet.images.breast import Breast, find_breast
 from disasymnet.images.geometry import Geometry
 from disasymnet.images.picture import Picture
 from disasymnet.images.refusals import refusal
+from disasymnet.images.tags import usual_wall
 from disasymnet.records import Edge, Sides
 from disasymnet.settings import ImageSettings
 
@@ -104,6 +105,14 @@ def _prepare(
 
 def _find(picture: Picture, wall: Edge | None) -> _Found:
     breast = find_breast(picture.pixels, wall)
+    # A data set that knows its films has the last word; of a DICOM file the tags tell what is usual.
+    expected = usual_wall(picture.facts) if wall is None else None
+    if expected not in (None, breast.chest_wall):
+        side = picture.facts.laterality
+        what = (
+            f"the chest wall lies at the {breast.chest_wall} edge, by the tags of the {side} breast at the {expected}"
+        )
+        breast = replace(breast, warnings=(*breast.warnings, what))
     rows, columns = np.flatnonzero(breast.mask.any(axis=1)), np.flatnonzero(breast.mask.any(axis=0))
     left, right = int(columns[0]), int(columns[-1]) + 1
     if breast.chest_wall == "right":
