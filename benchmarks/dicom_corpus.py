@@ -16,9 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +27,7 @@ from typing import Any
 import numpy as np
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
 
+from disasymnet.data.files import replace_file
 from disasymnet.errors import PictureError
 from disasymnet.images import child
 from disasymnet.images.decode import is_dicom
@@ -170,21 +169,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         corpus = run(Path(folder), chosen.seed, chosen.files)
         limit = at_the_limit(Path(folder))
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    # Not above: it brings torch, which would count as the reader's memory.
+    from disasymnet.evaluate.provenance import commit, machine
+
     report = {
         "schema": 1,
         "command": "python " + " ".join(sys.argv),
-        "commit": head.stdout.strip(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "commit": commit(),
+        "machine": machine(),
         "load_at_start": round(load, 2),
         "seed": chosen.seed,
         "corpus": corpus,
         "valid_pictures_at_the_limit": limit,
     }
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    part = chosen.out.with_name(chosen.out.name + ".part")
-    part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    part.replace(chosen.out)
+    replace_file(chosen.out, (json.dumps(report, indent=2) + "\n").encode())
     print(json.dumps(report, indent=2))
 
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -46,6 +45,7 @@ from skimage.measure import label
 from skimage.morphology import closing, disk, remove_small_objects
 from skimage.transform import resize
 
+from disasymnet.data.files import replace_file
 from disasymnet.data.making import make
 from disasymnet.data.tasks import Task
 from disasymnet.images import child, codecs
@@ -217,16 +217,6 @@ def overlap(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
     return round(float((one & two).sum() / (one | two).sum()), 4)
 
 
-def commit() -> str:
-    """The commit, marked if the code that is measured here has changed since."""
-    measured = ["src/disasymnet/images", "src/disasymnet/data", "benchmarks/preprocess.py"]
-    head, changed = (
-        subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
-        for words in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", *measured])
-    )
-    return f"{head}-dirty" if changed else head
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
@@ -246,11 +236,14 @@ def main() -> None:
             "ours": overlap(ours(files["uncompressed"]), truth),
             "plain": overlap(plain(files["uncompressed"])[1], truth),
         }
+    # Not above: it brings torch, which would count as the reader's memory.
+    from disasymnet.evaluate.provenance import commit, machine
+
     report = {
         "schema": 1,
         "command": "python " + " ".join(sys.argv),
         "commit": commit(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "machine": machine(),
         "load_at_start": round(load, 2),
         "from": f"DICOM {ROWS} x {COLUMNS}, 12 bits in 16",
         "to": f"{SETTINGS.height} x {SETTINGS.width}",
@@ -258,10 +251,7 @@ def main() -> None:
         "syntaxes": results,
         "mask_iou_with_truth": masks,
     }
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    part = chosen.out.with_name(chosen.out.name + ".part")
-    part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    part.replace(chosen.out)
+    replace_file(chosen.out, (json.dumps(report, indent=2) + "\n").encode())
     print(json.dumps(report, indent=2))
 
 

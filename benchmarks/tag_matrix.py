@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from disasymnet.data.files import replace_file
 from disasymnet.testkit.tag_matrix import judge, write_matrix
 
 
@@ -56,19 +56,18 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = run(Path(folder), chosen.seed)
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    # Not above: it brings torch, which would count as the reader's memory.
+    from disasymnet.evaluate.provenance import commit, machine
+
     report = {
         "schema": 1,
         "command": "python " + " ".join(sys.argv),
-        "commit": head.stdout.strip(),
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "commit": commit(),
+        "machine": machine(),
         "seed": chosen.seed,
         **found,
     }
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    part = chosen.out.with_name(chosen.out.name + ".part")
-    part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    part.replace(chosen.out)
+    replace_file(chosen.out, (json.dumps(report, indent=2) + "\n").encode())
     print(json.dumps(report, indent=2))
 
 
