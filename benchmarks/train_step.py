@@ -3,9 +3,10 @@
     python benchmarks/train_step.py [--size 256x128] [--pairs 4] [--repeats 3] [--device cpu]
 
 The plain step does the same arithmetic the way a first draft would: one forward a side, contiguous memory, a deep copy
-of the classifier as discriminator, augmentation picture by picture, Adam as a Python loop. Losses are compared with
-BatchNorm in eval mode, since in train mode one forward a side has other batch statistics by design; times are taken
-in train mode, the steps interleaved, and ratios are of medians. Writes results/train-step.json.
+of the classifier as discriminator, augmentation picture by picture, Adam as a Python loop, memory given back at once.
+Losses are compared with BatchNorm in eval mode, since in train mode one forward a side has other batch statistics by
+design; times are taken in train mode, each way in a process of its own, their steps in turn; ratios are of medians.
+Writes results/train-step.json.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import platform
+import multiprocessing
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -28,12 +29,17 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from disasymnet.data.batch import Labels, PairBatch
+from disasymnet.evaluate.provenance import commit, machine
 from disasymnet.methods import build
 from disasymnet.methods.disasymnet import DisAsymNet
 from disasymnet.methods.losses import classification_loss, of_pairs, reconstruction_loss, synthesis_loss
 from disasymnet.networks.encoder import Features, GreyStatistics
 from disasymnet.networks.heads import class_activation_map
 from disasymnet.recipe import Recipe
+from disasymnet.training.device import keep_freed_memory
+
+WAYS = {"plain": (True, False), "ours fp32": (False, False), "ours bf16": (False, True)}
+"""Name -> plain, bf16."""
 
 
 def make_batch(pairs: int, height: int, width: int) -> PairBatch:
@@ -185,39 +191,69 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
     return n**3 / min(seconds(product) for _ in range(5))
 
 
-def compare(height: int, width: int, pairs: int, repeats: int, device: torch.device) -> dict[str, object]:
+_kept: dict[str, Step] = {}
+"""The step of this process."""
+
+
+def prepare(name: str, height: int, width: int, pairs: int, device: torch.device) -> dict[str, float]:
+    """Build the way's step in this process and warm it up; its losses in eval mode."""
+    torch.set_num_threads(1)
+    plain, bf16 = WAYS[name]
+    if not plain:
+        keep_freed_memory()
     settings, batch = recipe(height, width), make_batch(pairs, height, width)
-    ways = {"plain": (True, False), "ours fp32": (False, False), "ours bf16": (False, True)}
-    losses = {
-        name: Step(settings, batch, plain=plain, bf16=bf16, device=device).losses_in_eval_mode()
-        for name, (plain, bf16) in ways.items()
-    }
-    steps = {name: Step(settings, batch, plain=plain, bf16=bf16, device=device) for name, (plain, bf16) in ways.items()}
-    for step in steps.values():
-        step()
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats):
-        for name, step in steps.items():
-            taken[name].append(seconds(step))
-    median = {name: statistics.median(times) for name, times in taken.items()}
+    losses = Step(settings, batch, plain=plain, bf16=bf16, device=device).losses_in_eval_mode()
+    _kept[name] = Step(settings, batch, plain=plain, bf16=bf16, device=device)
+    _kept[name]()
+    return losses
+
+
+def once(name: str) -> float:
+    return seconds(_kept[name])
+
+
+def gmac(name: str) -> float:
     with FlopCounterMode(display=False) as counter:
-        steps["ours fp32"]()
-    work = counter.get_total_flops() / 2
+        _kept[name]()
+    return counter.get_total_flops() / 2e9
+
+
+def peak_memory(device: torch.device) -> int:
+    """MiB, of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() // 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def compare(height: int, width: int, pairs: int, repeats: int, device: torch.device) -> dict[str, object]:
+    context = multiprocessing.get_context("spawn")
+    processes = {name: ProcessPoolExecutor(1, context) for name in WAYS}
+    losses = {name: p.submit(prepare, name, height, width, pairs, device).result() for name, p in processes.items()}
+    taken: dict[str, list[float]] = {name: [] for name in WAYS}
+    for _ in range(repeats):
+        for name, process in processes.items():
+            taken[name].append(process.submit(once, name).result())
+    memory = {name: process.submit(peak_memory, device).result() for name, process in processes.items()}
+    work = processes["ours fp32"].submit(gmac, "ours fp32").result()
+    for process in processes.values():
+        process.shutdown()
+    median = {name: statistics.median(times) for name, times in taken.items()}
     return {
         "size": [height, width],
         "pairs": pairs,
-        "gmac": round(work / 1e9, 1),
+        "gmac": round(work, 1),
         "repeats": repeats,
         "times_faster": {name: round(median["plain"] / value, 2) for name, value in median.items()},
         "largest_loss_difference": {
-            name: max(abs(losses[name][term] - losses["plain"][term]) for term in losses["plain"]) for name in ways
+            name: max(abs(losses[name][term] - losses["plain"][term]) for term in losses["plain"]) for name in WAYS
         },
         "losses": losses,
         "share_of_matmul_peak": {
-            name: round(work / median[name] / matmul_peak(device, dtype), 3)
+            name: round(work * 1e9 / median[name] / matmul_peak(device, dtype), 3)
             for name, dtype in (("plain", torch.float32), ("ours fp32", torch.float32), ("ours bf16", torch.bfloat16))
         },
         "spread": {name: round(max(times) / min(times), 2) for name, times in taken.items()},
+        "peak_memory_mib": memory,
     }
 
 
@@ -248,17 +284,14 @@ def main() -> None:
     height, width = map(int, options.size.split("x"))
     device = torch.device(options.device)
     torch.set_num_threads(1)
+    compared = compare(height, width, options.pairs, options.repeats, device)
+    keep_freed_memory()
     result = {
-        "command": "python benchmarks/train_step.py " + " ".join(sys.argv[1:]),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        ).stdout.strip(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
-        "compared": compare(height, width, options.pairs, options.repeats, device),
+        "command": " ".join(["python benchmarks/train_step.py", *sys.argv[1:]]),
+        "commit": commit(),
+        "machine": machine(),
+        "compared": compared,
         "scaling": scaling(device),
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        if device.type == "cpu"
-        else torch.cuda.max_memory_allocated() // 2**20,
     }
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
