@@ -170,6 +170,7 @@ def prepare(
     options = PrepareOptions(
         dataset=dataset,
         public=entry.public,
+        root=root,
         workers=workers,
         tumours=tumours,
         seed=seed,

@@ -197,6 +197,17 @@ def test_memory_is_bounded_by_its_setting(tmp_path: Path) -> None:
     assert "0.5 GB of memory are too little" in ended.stderr
 
 
+def test_another_archive_does_not_replace_a_cache(tmp_path: Path) -> None:
+    words = ("--out", tmp_path / "out", "--height", "64", "--workers", "1")
+    assert program("folder", archive(tmp_path / "in", 1), *words).returncode == 0
+    before = content(tmp_path / "out")
+    ended = program("folder", archive(tmp_path / "other", 2), *words)
+    assert ended.returncode == 2
+    assert "a cache of 2 other pictures (folder); these 4 lie elsewhere" in ended.stderr
+    assert "Choose another folder, or delete this one." in ended.stderr
+    assert content(tmp_path / "out") == before
+
+
 def test_nothing_to_pair_is_said_with_the_list(tmp_path: Path) -> None:
     save(tmp_path / "in" / "x", "anna", "R")
     ended = program("dicom_folder", tmp_path / "in", "--out", tmp_path / "out", "--height", "64", "--names")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -258,10 +259,58 @@ def test_folders_that_hold_something_else_are_left_alone(tmp_path: Path) -> None
     assert content(tmp_path / "in") == before
     run(scan, tmp_path / "out")
     other = SETTINGS.model_copy(update={"height": 128})
-    with pytest.raises(CacheError, match="other settings"):
+    with pytest.raises(CacheError, match="a cache of made-up with other settings: height 64, not 128"):
         prepare(scan, other, tmp_path / "out", OPTIONS, print)
-    with pytest.raises(CacheError, match="another data set"):
+    with pytest.raises(CacheError, match="a cache of made-up, not of other"):
         run(scan, tmp_path / "out", replace(OPTIONS, dataset="other"))
+    whole = content(tmp_path / "out")
+    (tmp_path / "out" / "request.json").write_text("{")
+    with pytest.raises(CacheError, match="damaged"):
+        run(scan, tmp_path / "out")
+    (tmp_path / "out" / "request.json").write_bytes(whole["request.json"])
+    assert content(tmp_path / "out") == whole
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_a_cache_of_other_pictures_is_never_replaced(tmp_path: Path, public: bool) -> None:
+    """Neither path nor name of a file is kept for it."""
+    options = replace(OPTIONS, public=public)
+    run(make_scan(tmp_path / "in", 4), tmp_path / "out", options)
+    before = content(tmp_path / "out")
+    assert b"anna" not in before["request.json"]
+    assert str(tmp_path).encode() not in b"".join(before.values())
+    with pytest.raises(CacheError) as refused:
+        run(make_scan(tmp_path / "other", 3), tmp_path / "out", options)
+    assert "a cache of 8 other pictures (made-up); these 6 lie elsewhere" in refused.value.what
+    assert refused.value.hint == "Choose another folder, or delete this one."
+    assert content(tmp_path / "out") == before
+
+
+def test_a_folder_that_was_moved_is_the_same(tmp_path: Path) -> None:
+    run(make_scan(tmp_path / "in", 4), tmp_path / "out")
+    before = content(tmp_path / "out")
+    (tmp_path / "in").rename(tmp_path / "moved")
+    _, said = run(make_scan(tmp_path / "moved", 4), tmp_path / "out")
+    assert "4 of them were finished already" in said
+    changed = {name for name, now in content(tmp_path / "out").items() if now != before[name]}
+    assert changed == {"request.json", "pairs.csv"}  # where the place and the pictures' folder stand
+
+
+def test_a_download_that_grew_is_told_and_goes_on(tmp_path: Path) -> None:
+    run(make_scan(tmp_path / "in", 3), tmp_path / "out")
+    cache, said = run(make_scan(tmp_path / "in", 4), tmp_path / "out")
+    assert said[0] == "warning: 6 pictures were there when the cache was begun, 8 are now"
+    assert len(cache.pairs) == 4
+    assert run(make_scan(tmp_path / "in", 4), tmp_path / "out")[1][0].startswith("4 pairs will be made")
+
+
+def test_a_cache_begun_before_its_pictures_were_kept_goes_on(tmp_path: Path) -> None:
+    run(make_scan(tmp_path / "in", 2), tmp_path / "out")
+    path = tmp_path / "out" / "request.json"
+    old = json.loads(path.read_text())
+    path.write_text(json.dumps({name: old[name] for name in ("dataset", "public", "image")}))
+    run(make_scan(tmp_path / "in", 2), tmp_path / "out")
+    assert json.loads(path.read_text()) == old
 
 
 def test_nothing_to_prepare_is_said_with_the_reason(tmp_path: Path) -> None:
@@ -311,7 +360,7 @@ def test_the_voi_policy_and_strict_mode_are_part_of_the_request(tmp_path: Path) 
         grey[voi] = cache.arrays(cache.pairs[0].id).image
     np.testing.assert_array_equal(grey["auto"], grey["window1"])
     assert (grey["auto"] != grey["none"]).any()
-    with pytest.raises(CacheError, match="other settings"):
+    with pytest.raises(CacheError, match="other settings: strict False, not True"):
         prepare(scan, SETTINGS, tmp_path / "auto", replace(OPTIONS, strict=True), lambda line: None)
     assert (
         len(prepare(scan, SETTINGS, tmp_path / "strict", replace(OPTIONS, strict=True), lambda line: None).pairs) == 1

@@ -40,6 +40,10 @@ class Names:
             return plain
         return self._hash("id", *words)
 
+    def secret(self, kind: str, *words: str) -> str:
+        """A hash, salted where the set is not public, of words that are shown of no set."""
+        return self._hash(kind, *words)
+
     def picture(self, path: Path) -> str:
         """The last two parts of a public picture's path, else a salted hash."""
         return "/".join(path.parts[-2:]) if self._show else self._hash("picture", str(path))
