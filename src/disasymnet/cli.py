@@ -448,12 +448,13 @@ def weights_fetch(name: Annotated[str, typer.Argument(help="imagenet")] = "image
 def qa_laterality(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Any folder of pictures.")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.csv", help="Write one row a disagreement there.")
+        Path | None, typer.Option("--out", metavar="FILE.csv", help="Write the lines there as a table.")
     ] = None,
 ) -> None:
     """Does each picture agree with its tags: the chest wall that is seen against the breast and orientation stated?
 
-    One line a disagreement. Exit code 0 if all agree, 1 if one does not.
+    One line a disagreement, one a file that could not be compared, with the reason. Exit code 0 if nothing disagrees,
+    else 1.
 
     Example: disasymnet qa laterality archive --out disagreements.csv
     """

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from disasymnet import checkpoint
 from disasymnet.checkpoint import Card, Checkpoint
+from disasymnet.data.listing import cause
 from disasymnet.data.pairing import NEXT_STEP, pair_up
 from disasymnet.datasets.folder import scan
 from disasymnet.errors import PairingError, PictureError
@@ -317,9 +318,9 @@ def predict_folder(
     """
     pairs, rejected = pairs_in(folder)
     if not pairs:
-        reasons = sorted({entry.reason for entry in rejected})
+        first = cause(rejected)
         raise PairingError(
-            "no two files here make a pair" + (": " + "; ".join(reasons[:3]) if reasons else ""),
+            f"no two files here make a pair; {first.path.name}: {first.reason}",
             where=folder,
             hint="Give two files, RIGHT LEFT, if the files do not state their side.",
         )

@@ -79,7 +79,7 @@ def test_a_mixed_archive_ends_in_two_tables(tmp_path: Path) -> None:
     said = ended.stderr.splitlines()
     verdict = next(number for number, line in enumerate(said) if line.startswith("6 pairs will be made"))
     assert said[verdict] == (
-        "6 pairs will be made; 3 pictures left out (1 damaged, 1 spot, 1 superseded): rejected.csv says why"
+        "6 pairs will be made; 3 files left out (1 not_a_picture, 1 spot, 1 superseded): rejected.csv says why"
     )
     assert "the cache will take about" in said[verdict + 1]
     assert said[verdict + 2].startswith("with 1 worker about ")
@@ -95,7 +95,7 @@ def test_a_mixed_archive_ends_in_two_tables(tmp_path: Path) -> None:
     }  # fmt: skip
     assert {(row["picture"], row["code"]) for row in rejected} == {
         ("000/0", "superseded"), ("001/0", "pixel_length"), ("001/1", "partner"), ("003/spot", "spot"),
-        ("in/readme.txt", "damaged"),
+        ("in/readme.txt", "not_a_picture"),
     }  # fmt: skip
     files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     listed = [row[side] for row in pairs for side in ("right", "left")] + [row["picture"] for row in rejected]

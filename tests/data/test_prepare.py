@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +19,13 @@ from PIL import Image
 
 from disasymnet.data.cache import Cache
 from disasymnet.data.prepare import PrepareOptions, prepare
+from disasymnet.datasets.folder import scan as scan_folder
 from disasymnet.errors import CacheError, DatasetError, LeakError
 from disasymnet.records import Circle, Finding, Mammogram, MaskFile, Rejected, Scan
 from disasymnet.terms import Laterality, View
 from disasymnet.testkit.mammograms import mammogram as dicom
 from disasymnet.testkit.mammograms import write
+from disasymnet.testkit.studies import Shot, Study
 from tests.images.drawn import breast as drawn_breast
 
 from .exams import COLUMNS, ROWS, SETTINGS, make_scan, mammogram, save_picture
@@ -151,7 +154,7 @@ def test_one_bad_file_is_a_row_and_not_the_end(tmp_path: Path) -> None:
         "anna02_R.png": "constant",
         "anna02_L.png": "partner",
     }
-    assert any("6 pictures left out (1 constant, 1 damaged, 1 missing, 3 partner)" in line for line in said)
+    assert any("6 files left out (1 constant, 1 damaged, 1 missing, 3 partner)" in line for line in said)
 
 
 def test_pictures_without_partner_stay_where_they_have_a_region(tmp_path: Path) -> None:
@@ -319,6 +322,21 @@ def test_nothing_to_prepare_is_said_with_the_reason(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "in", 2)
     with pytest.raises(DatasetError, match="1 of them as 'unpaired'"):
         run(Scan(scan.pictures[:1]), tmp_path / "one")
+
+
+def test_texts_are_not_the_reason_why_nothing_is_left(tmp_path: Path) -> None:
+    films = Study("anna", [Shot("RCC"), Shot("LCC"), Shot("RMLO")], style="film")
+    for number, shot in enumerate(films.shots):
+        films.write(tmp_path / "in" / f"{shot.name}.dcm", shot, number)
+    for name in ("A.md", "B", "README.md", "x.txt", "y.csv"):
+        (tmp_path / "in" / name).write_text("a text")
+    with pytest.raises(DatasetError) as refused:
+        run(scan_folder(tmp_path / "in"), tmp_path / "out", replace(OPTIONS, strict=True))
+    expected = (
+        "8 files were left out, 3 of them as 'strict_film': it is a Secondary Capture, not a mammography system's"
+    )
+    assert expected in str(refused.value.hint)
+    assert Counter(rejected(tmp_path / "out").values()) == {"not_a_picture": 5, "strict_film": 3}
 
 
 def test_a_leak_in_the_data_sets_split_stops(tmp_path: Path) -> None:

@@ -88,21 +88,31 @@ def test_every_file_is_listed(tmp_path: Path) -> None:
         save(root / f"{name}.dcm", name)
     (root / ".hidden").mkdir()
     save(root / ".hidden" / "x.dcm", "LMLO")
-    (root / "notes.txt").write_text("a text")
+    (root / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (root / "._RCC.dcm").write_bytes(b"\0\5\26\7" + (root / "RCC.dcm").read_bytes())
+    for name in ("notes.txt", "README.md", "SHA256SUMS", "labels.csv", "facts.json"):
+        (root / name).write_text("a text")
+    (root / "report.pdf").write_bytes(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
+    (root / "text.png").write_text("a text")
     (root / "empty.dcm").touch()
     (root / "a.zip").write_bytes(b"PK\x03\x04 and so on")
     Image.fromarray(np.arange(10000, dtype=np.uint8).reshape(100, 100)).save(root / "x.png")
     os.mkfifo(root / "pipe")
     told = CliRunner().invoke(app, ["scan", str(root), "--out", str(tmp_path / "tables")])
     assert told.exit_code == 0
-    assert "1 pairs, 6 left out" in told.output
+    assert "1 pairs, 15 left out" in told.output
     with (tmp_path / "tables" / "rejected.csv").open(newline="") as file:
         lines = {line["picture"]: line for line in csv.DictReader(file)}
     assert {name: line["code"] for name, line in lines.items()} == {
-        "RMLO.dcm": "unpaired", "notes.txt": "damaged", "empty.dcm": "not_dicom", "a.zip": "not_dicom",
-        "x.png": "no_patient", "pipe": "unreadable",
+        "RMLO.dcm": "unpaired", "empty.dcm": "not_dicom", "a.zip": "not_dicom", "x.png": "no_patient",
+        "pipe": "unreadable", "text.png": "damaged",
+        **dict.fromkeys(
+            ("notes.txt", "README.md", "SHA256SUMS", "labels.csv", "facts.json", "report.pdf"), "not_a_picture"
+        ),
+        **dict.fromkeys((".hidden", ".DS_Store", "._RCC.dcm"), "hidden"),
     }  # fmt: skip
     assert all(line["reason"] and line["hint"] for line in lines.values())
+    assert "copied whole" not in told.output.split("left out, not_a_picture (6): ")[1].splitlines()[0]
     with (tmp_path / "tables" / "pairs.csv").open(newline="") as file:
         (pair,) = csv.DictReader(file)
     assert (pair["right"], pair["left"], pair["view"]) == ("RCC.dcm", "LCC.dcm", "CC")
@@ -110,6 +120,27 @@ def test_every_file_is_listed(tmp_path: Path) -> None:
     assert again.exit_code == 0
     with (tmp_path / "tables" / "pairs.csv").open(newline="") as file:
         assert next(csv.DictReader(file)) == pair
+
+
+def test_each_reason_stands_over_the_files_that_it_is_true_of(tmp_path: Path) -> None:
+    for name in ("RCC", "LMLO"):
+        save(tmp_path / f"{name}.dcm", name)
+    for number in range(12):
+        (tmp_path / f"{number:02d}.txt").write_text("a text")
+    for number in range(7):
+        whole = (tmp_path / "RCC.dcm").read_bytes()
+        (tmp_path / f"cut{number}.dcm").write_bytes(whole[: 430 + 17 * number])
+    told = CliRunner().invoke(app, ["scan", str(tmp_path)]).output.splitlines()
+    no_cc = told.index(next(line for line in told if "no usable CC picture" in line))
+    no_mlo = told.index(next(line for line in told if "no usable MLO picture" in line))
+    assert told[no_cc].startswith("left out, unpaired (1): ")
+    assert (told[no_cc + 1], told[no_mlo + 1]) == ("  RCC.dcm", "  LMLO.dcm")
+    texts = told.index(next(line for line in told if line.startswith("left out, not_a_picture (12): ")))
+    assert told[texts + 1 : texts + 12] == [*(f"  {number:02d}.txt" for number in range(10)), "  and 2 more"]
+    damaged = [line for line in told if line.startswith("left out, damaged")]
+    counts = [int(line.split("(")[1].split(")")[0].split()[0]) for line in damaged]
+    assert sum(counts) == 7
+    assert damaged[-1].endswith("more, for other reasons): --out DIR lists them")
 
 
 def test_a_folder_without_files_is_an_error(tmp_path: Path) -> None:

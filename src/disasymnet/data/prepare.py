@@ -16,7 +16,7 @@ from pathlib import Path
 from disasymnet.data.cache import Cache, Manifest, member_of, write_cache
 from disasymnet.data.contact_sheet import contact_sheet
 from disasymnet.data.identity import Names
-from disasymnet.data.listing import PAIRS, REJECTED, Listed, readable, write_pairs, write_rejected
+from disasymnet.data.listing import PAIRS, REJECTED, Listed, cause, readable, write_pairs, write_rejected
 from disasymnet.data.manifest import Cached, CachedPair, CachedSingle
 from disasymnet.data.pairing import pair_up
 from disasymnet.data.request import claim
@@ -216,9 +216,9 @@ def _bytes(picture: Mammogram) -> int:
 
 def _left_out(rejected: Sequence[Rejected]) -> str:
     if not rejected:
-        return "no picture is left out"
+        return "no file is left out"
     codes = ", ".join(f"{count} {code}" for code, count in sorted(Counter(e.code for e in rejected).items()))
-    return f"{len(rejected)} pictures left out ({codes}): rejected.csv says why"
+    return f"{len(rejected)} files left out ({codes}): rejected.csv says why"
 
 
 def _size(count: float) -> str:
@@ -243,9 +243,11 @@ def _count(tasks: Sequence[Task]) -> str:
 def _commonest(rejected: Sequence[Rejected]) -> str:
     if not rejected:
         return "The folder holds no pictures of this data set."
-    ((code, count),) = Counter(entry.code for entry in rejected).most_common(1)
-    reason = next(entry.reason for entry in rejected if entry.code == code)
-    return f"{len(rejected)} pictures were left out, {count} of them as {code!r}: {reason}."
+    first = cause(rejected)
+    reasons = {entry.reason for entry in rejected if entry.code == first.code}
+    count = sum(entry.code == first.code for entry in rejected)
+    such = ", such as" if len(reasons) > 1 else ""
+    return f"{len(rejected)} files were left out, {count} of them as {first.code!r}{such}: {first.reason}."
 
 
 def _summary(cache: Cache, rejected: Sequence[Rejected], reused: int) -> list[str]:

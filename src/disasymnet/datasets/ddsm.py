@@ -24,6 +24,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from disasymnet.datasets.below import matching
 from disasymnet.datasets.overlay import Abnormality, read_overlay
 from disasymnet.datasets.tables import Record, read_table
 from disasymnet.errors import DatasetError, PictureError
@@ -134,7 +135,7 @@ def _folders(root: Path, notes: _Notes) -> list[_Folder]:
     def of(path: Path, image_id: str) -> _Folder:
         return folders.setdefault((path.parent, image_id.upper()), _Folder(path.parent, image_id.upper()))
 
-    for path in sorted(each for each in root.rglob("*") if each.is_file()):
+    for path in (each for each in matching(root, "*") if each.is_file()):
         if film := FILM.fullmatch(path.name):
             of(path, film["id"]).films[f"{film['side']}_{film['view']}".upper()] = path
         elif film := FILM.fullmatch(path.name.removesuffix(".gz")):
@@ -150,7 +151,7 @@ def _folders(root: Path, notes: _Notes) -> list[_Folder]:
 
 def _table(root: Path) -> dict[str, Record]:
     """Rows of Mini-DDSM's table by file name; empty where it is not there."""
-    found = [path for suffix in (".xlsx", ".csv") for path in root.rglob(TABLE + suffix)]
+    found = list(matching(root, TABLE + ".xlsx", TABLE + ".csv"))
     columns = ("fullPath", "fileName", "Tumour_Contour", "Density")
     return {row["fileName"]: row for row in read_table(found[0], columns)} if found else {}
 

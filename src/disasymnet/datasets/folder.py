@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
+from disasymnet.datasets.below import files_below
 from disasymnet.errors import DatasetError, PictureError
 from disasymnet.images.read import read_facts
-from disasymnet.images.refusals import refusal
 from disasymnet.progress import track
 from disasymnet.records import Mammogram, Rejected, Scan
 
@@ -16,7 +14,7 @@ from disasymnet.records import Mammogram, Rejected, Scan
 def scan(root: Path) -> Scan:
     """Every file below `root`, by its header: a picture with the facts it states, or a refusal with the reason.
 
-    Names of files decide nothing. Labels are unknown. Hidden files are passed over; links are followed to files below
+    Names of files decide nothing. Labels are unknown. Hidden files are refused; links are followed to files below
     `root` only. A picture without PatientID belongs to the patient of its study. DatasetError without a folder, or
     without a file in it.
     """
@@ -35,29 +33,6 @@ def scan(root: Path) -> Scan:
     if not pictures and not rejected:
         raise DatasetError("the folder holds no file", where=root, hint="Give the folder that holds the pictures.")
     return Scan(tuple(pictures), tuple(rejected))
-
-
-def files_below(root: Path) -> Iterator[tuple[Path, PictureError | None]]:
-    """Every file below a folder in the order of its names, hidden ones left out, and why one must not be opened.
-
-    Folders that are links are not entered.
-    """
-    top = root.resolve()
-    closed: list[OSError] = []
-    for folder, folders, names in os.walk(root, onerror=closed.append):
-        folders.sort()
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
-        for name in sorted((*names, *links)):
-            path = Path(folder) / name
-            if name.startswith("."):
-                continue
-            if path.is_symlink() and not path.resolve().is_relative_to(top):
-                yield path, refusal("outside", "it is a link that leaves the folder", path)
-            elif name not in links:
-                yield path, None
-    for error in closed:
-        yield Path(error.filename), refusal("unreadable", f"the folder cannot be opened ({error.strerror})")
 
 
 def _mammogram(path: Path) -> Mammogram:

@@ -12,6 +12,7 @@ import numpy as np
 
 from disasymnet import __version__
 from disasymnet.data.files import replace_file
+from disasymnet.data.listing import cause
 from disasymnet.errors import PairingError
 from disasymnet.evaluate.forward import cam_cut
 from disasymnet.evaluate.tables import write_csv
@@ -121,7 +122,7 @@ def _folder(model: Model, folder: Path, out: Path, say: Say, *, strict: bool) ->
             }
         )
     if not rows:
-        first = next(entry for entry in rejected if entry.code != "partner")
+        first = cause(rejected)
         raise PairingError(f"no pair could be answered: {first.reason}", where=first.path, hint=first.hint)
     columns = ["folder", "asymmetry", "right", "left", "warnings", "right_sha256", "left_sha256"]
     write_csv(out / "predictions.csv", columns, rows)
