@@ -165,6 +165,7 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
     if first.sha256 and first.sha256 == second.sha256:
         raise PairingError("both files are the same picture", hint="Give the right and the left breast.")
     _same("patient", one.patient, two.patient)
+    _same("patient", one.issuer, two.issuer)
     view = _view(one, two)
     warnings = []
     if one.exam and two.exam and one.exam != two.exam:

@@ -9,13 +9,13 @@ import pytest
 from disasymnet.data.describe import count, describe
 from disasymnet.data.published import PUBLISHED
 from disasymnet.datasets import find
-from disasymnet.testkit import MAKERS
+from disasymnet.testkit import MAKERS, READ_AS
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_it_finds_what_was_planted(tmp_path: Path, name: str) -> None:
     planted = MAKERS[name](tmp_path)
-    dataset = name.removeprefix("mini-")
+    dataset = READ_AS.get(name, name)
     found = count(find(dataset).scan(tmp_path))
     sides = {"normal": (False, False), "abnormal": (True, True)}
     assert found["women"] == planted.women

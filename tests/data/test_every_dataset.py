@@ -12,7 +12,7 @@ import pytest
 from disasymnet.data.prepare import PrepareOptions, prepare
 from disasymnet.datasets import find
 from disasymnet.settings import ImageSettings
-from disasymnet.testkit import MAKERS
+from disasymnet.testkit import MAKERS, READ_AS
 
 SETTINGS = ImageSettings(height=128, width=64, scale="fit")
 
@@ -33,7 +33,7 @@ EXPECTED: dict[str, tuple[int, int, dict[str, int]]] = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_from_files_to_cache(tmp_path: Path, name: str) -> None:
     planted = MAKERS[name](tmp_path / "set")
-    dataset = name.removeprefix("mini-")
+    dataset = READ_AS.get(name, name)
     options = PrepareOptions(dataset, public=True, workers=1)
     cache = prepare(find(dataset).read(tmp_path / "set"), SETTINGS, tmp_path / "cache", options, lambda line: None)
     pairs, singles, left_out = EXPECTED[name]

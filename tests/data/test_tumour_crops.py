@@ -14,7 +14,7 @@ from disasymnet.datasets import find
 from disasymnet.errors import DatasetError
 from disasymnet.records import Box, Circle, Finding, Mammogram, Scan
 from disasymnet.terms import FindingKind, Laterality, View
-from disasymnet.testkit import MAKERS
+from disasymnet.testkit import MAKERS, READ_AS
 
 SHAPE = (200, 160)
 
@@ -143,7 +143,7 @@ def test_nothing_is_written_over_or_left_behind(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["inbreast", "ddsm", "mini-ddsm", "cbis-ddsm", "vindr"])
 def test_every_set_with_places_gives_a_tumour_set(tmp_path: Path, name: str) -> None:
     MAKERS[name](tmp_path / "set")
-    dataset = name.removeprefix("mini-")
+    dataset = READ_AS.get(name, name)
     found = find(dataset).scan(tmp_path / "set")
     # The imitations have few pixels: none is to be lost.
     made = cut_tumours(found, dataset, tmp_path / "T", lambda line: None, public=True, pixel_mm=0.04, workers=1)

@@ -122,6 +122,36 @@ def test_every_file_is_listed(tmp_path: Path) -> None:
         assert next(csv.DictReader(file)) == pair
 
 
+def test_one_patient_id_of_two_issuers_is_two_patients(tmp_path: Path) -> None:
+    """Without study UID the date alone would have made one exam of both."""
+    same = {"PatientID": "17", "StudyInstanceUID": "", "StudyDate": "20240102"}
+    save(tmp_path / "a" / "RCC.dcm", "RCC", **same, IssuerOfPatientID="Porto ")
+    save(tmp_path / "b" / "LCC.dcm", "LCC", **same, IssuerOfPatientID="Lisboa")
+    found = scan(tmp_path)
+    assert len({picture.patient for picture in found.pictures}) == 2
+    pairs, left_over = pair_up(found.pictures)
+    assert pairs == []
+    assert [entry.code for entry in left_over] == ["unpaired", "unpaired"]
+    assert found.warnings == ("PatientIDs that several issuers gave, each taken for several patients: 1",)
+    # The partner of the first: the issuer is the same, however it is spelt.
+    save(tmp_path / "c" / "LCC.2.dcm", "LCC.2", **same, IssuerOfPatientID="PORTO")
+    (pair,) = pair_up(scan(tmp_path).pictures)[0]
+    assert [picture.path.parent.name for picture in pair.pictures] == ["a", "c"]
+    # Nobody is named, by none of the two.
+    told = CliRunner().invoke(app, ["scan", str(tmp_path), "--out", str(tmp_path / "tables")])
+    assert "3 pictures of 2 patients, 1 pairs" in told.output
+    assert "PORTO" not in told.output.upper() + (tmp_path / "tables" / "pairs.csv").read_text().upper()
+
+
+def test_an_issuer_that_only_some_pictures_name_parts_nobody(tmp_path: Path) -> None:
+    save(tmp_path / "RCC.dcm", "RCC", IssuerOfPatientID="Porto")
+    save(tmp_path / "LCC.dcm", "LCC")
+    found = scan(tmp_path)
+    assert len(pair_up(found.pictures)[0]) == 1
+    assert {picture.patient for picture in found.pictures} == {"patient of anna"}
+    assert found.warnings == ()
+
+
 def test_each_reason_stands_over_the_files_that_it_is_true_of(tmp_path: Path) -> None:
     for name in ("RCC", "LMLO"):
         save(tmp_path / f"{name}.dcm", name)

@@ -10,6 +10,7 @@ from disasymnet.data.published import PUBLISHED
 from disasymnet.data.survey import survey
 from disasymnet.datasets import DATASETS, find
 from disasymnet.errors import DatasetError
+from disasymnet.testkit import MAKERS, READ_AS
 from disasymnet.testkit.__main__ import main
 from disasymnet.testkit.cbis_ddsm import make_cbis_ddsm
 
@@ -56,6 +57,21 @@ def test_an_official_split_is_used_only_where_it_is_asked_for(tmp_path: Path) ->
     assert {picture.split for picture in asked.pictures} == {"train", "test"}
     with pytest.raises(DatasetError, match="no official split"):
         find("mini-mias").read(tmp_path, official_split=True)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_what_macos_leaves_beside_each_file_is_not_the_data_sets(tmp_path: Path, name: str) -> None:
+    """AppleDouble files have the names of pictures, tables and outlines, behind `._`."""
+    MAKERS[name](tmp_path)
+    dataset = find(READ_AS.get(name, name))
+    before = dataset.scan(tmp_path)
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X")
+    (tmp_path / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    after = dataset.scan(tmp_path)
+    assert after.pictures == before.pictures
+    assert [entry for entry in after.rejected if entry.code != "hidden"] == list(before.rejected)
+    assert after.warnings == before.warnings
 
 
 def test_every_public_data_set_has_its_page_and_its_counts() -> None:

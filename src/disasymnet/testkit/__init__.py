@@ -18,7 +18,7 @@ from disasymnet.testkit.mini_ddsm import make_mini_ddsm
 from disasymnet.testkit.planted import Planted
 from disasymnet.testkit.vindr import make_vindr
 
-__all__ = ["MAKERS", "Planted"]
+__all__ = ["MAKERS", "READ_AS", "Planted"]
 
 MAKERS: dict[str, Callable[[Path], Planted]] = {
     "inbreast": make_inbreast,
@@ -28,4 +28,6 @@ MAKERS: dict[str, Callable[[Path], Planted]] = {
     "vindr": make_vindr,
     "cmmd": make_cmmd,
 }
-"""By the data set's name; the imitation `mini-ddsm` is read as `ddsm`."""
+"""By the data set's name, or that of an edition."""
+READ_AS = {"mini-ddsm": "ddsm"}
+"""The data set that an edition is read as."""
