@@ -9,6 +9,7 @@ import pytest
 from disasymnet.data.describe import count, describe
 from disasymnet.data.published import PUBLISHED
 from disasymnet.datasets import find
+from disasymnet.phantom import PhantomSettings, make_exams
 from disasymnet.testkit import MAKERS, READ_AS
 
 
@@ -40,6 +41,23 @@ def test_it_finds_what_was_planted(tmp_path: Path, name: str) -> None:
     assert f"{planted.women} women, {sum(planted.pairs.values())} pairs" in text
     for code, number in planted.rejected.items():
         assert f"{number} {code}" in text
+
+
+def test_it_finds_what_the_phantom_was_asked_for(tmp_path: Path) -> None:
+    """Of 8 women 4 without lesion, 2 with one in one breast, 2 with one in each: 12 pictures, CC and MLO, show one."""
+    asked = PhantomSettings(
+        exams=8, rows=96, symmetric=0.5, bilateral=0.5, second_lesion=0, val=0, test=0, tumours=0, lesions="easy"
+    )
+    make_exams(tmp_path / "set", asked, workers=1, say=lambda line: None)
+    found = count(find("phantom").scan(tmp_path / "set"))
+    expected = {
+        "women": 8, "exams": 8, "pictures": 32, "views CC": 16, "views MLO": 16, "pictures normal": 20,
+        "pictures abnormal": 12, "pictures unknown": 0, "pairs": 16, "pairs both normal": 8, "pairs one abnormal": 4,
+        "pairs both abnormal": 4, "pairs symmetric": 8, "pairs asymmetric": 8, "lesions": 12,
+        "lesions with a place": 12,
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
+    assert "8 women, 16 pairs" in describe("phantom", tmp_path / "set")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
