@@ -12,7 +12,7 @@ import typer
 
 from disasymnet import __version__
 from disasymnet.datasets import DATASETS
-from disasymnet.errors import DisAsymNetError
+from disasymnet.errors import DisAsymNetError, printable
 from disasymnet.progress import say
 
 RESEARCH = "Research use only. Not a medical device, not for diagnosis."
@@ -515,7 +515,7 @@ def main() -> None:
             raise
         what = "no space left" if full else str(error.strerror).lower()
         hint = "Free some and run it again." if full else "Take another path, or mend this one, and run it again."
-        print(f"disasymnet: {error.filename or 'disk'}: {what}\n{hint}", file=sys.stderr)
+        print(f"disasymnet: {printable(str(error.filename or 'disk'))}: {what}\n{hint}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(

@@ -19,7 +19,7 @@ from disasymnet.checkpoint import Card, Checkpoint
 from disasymnet.data.listing import cause
 from disasymnet.data.pairing import NEXT_STEP, pair_up
 from disasymnet.datasets.folder import scan
-from disasymnet.errors import PairingError, PictureError
+from disasymnet.errors import PairingError, PictureError, printable
 from disasymnet.images.geometry import Geometry
 from disasymnet.images.picture import GreyStep
 from disasymnet.images.preprocess import Prepared, preprocess
@@ -321,7 +321,7 @@ def predict_folder(
     if not pairs:
         first = cause(rejected)
         raise PairingError(
-            f"no two files here make a pair; {first.path.name}: {first.reason}",
+            f"no two files here make a pair; {printable(first.path.name)}: {first.reason}",
             where=folder,
             hint="Give two files, RIGHT LEFT, if the files do not state their side.",
         )

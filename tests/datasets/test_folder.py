@@ -104,7 +104,7 @@ def test_every_file_is_listed(tmp_path: Path) -> None:
     with (tmp_path / "tables" / "rejected.csv").open(newline="") as file:
         lines = {line["picture"]: line for line in csv.DictReader(file)}
     assert {name: line["code"] for name, line in lines.items()} == {
-        "RMLO.dcm": "unpaired", "empty.dcm": "not_dicom", "a.zip": "not_dicom", "x.png": "no_patient",
+        "RMLO.dcm": "unpaired", "empty.dcm": "damaged", "a.zip": "not_dicom", "x.png": "no_patient",
         "pipe": "unreadable", "text.png": "damaged",
         **dict.fromkeys(
             ("notes.txt", "README.md", "SHA256SUMS", "labels.csv", "facts.json", "report.pdf"), "not_a_picture"
@@ -173,9 +173,42 @@ def test_each_reason_stands_over_the_files_that_it_is_true_of(tmp_path: Path) ->
     assert damaged[-1].endswith("more, for other reasons): --out DIR lists them")
 
 
+def test_names_that_break_lines_or_are_no_text_are_escaped(tmp_path: Path) -> None:
+    """A name cannot forge a line of the answer, and one of other bytes stops nothing."""
+    root = tmp_path / "in"
+    save(root / "R\nleft out, forged (9): \x1b[31mred.dcm", "RCC")
+    save(root / os.fsdecode(b"L\xff.dcm"), "LCC")
+    (root / os.fsdecode(b"\xfe.txt")).write_text("a text")
+    (root / "a\u202eb.txt").write_text("a text")
+    told = CliRunner().invoke(app, ["scan", str(root), "--out", str(tmp_path / "tables")])
+    assert told.exit_code == 0, told.exception
+    assert not any(line.startswith("left out, forged") for line in told.output.splitlines())
+    assert {"  \\udcfe.txt", "  a\\u202eb.txt"} <= set(told.output.splitlines())
+    with (tmp_path / "tables" / "pairs.csv").open(newline="") as file:
+        (pair,) = csv.DictReader(file)
+    assert pair["right"] == r"R\nleft out, forged (9): \x1b[31mred.dcm"
+    assert pair["left"] == r"L\udcff.dcm"
+    for names in ([], ["--names"]):
+        out = tmp_path / f"cache{len(names)}"
+        words = ["prepare", "folder", str(root), "--out", str(out), "--height", "64", "--workers", "1", *names]
+        made = CliRunner().invoke(app, words)
+        assert made.exception is None or "no picture could be used" in str(made.exception)
+        assert (r"\udcfe.txt" in (out / "rejected.csv").read_text()) == bool(names)
+
+
+def test_links_that_lead_to_themselves_are_unreadable(tmp_path: Path) -> None:
+    save(tmp_path / "RCC.dcm", "RCC")
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    assert codes(tmp_path) == {"one": "unreadable", "two": "unreadable"}
+
+
 def test_a_folder_without_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no file"):
         scan(tmp_path)
     with pytest.raises(DatasetError, match="no such folder"):
         scan(tmp_path / "none")
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    with pytest.raises(DatasetError, match="it is a file, not a folder"):
+        scan(tmp_path / "a.zip")
     assert find("dicom_folder") is find("folder")

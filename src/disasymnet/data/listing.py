@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from disasymnet.data.files import replace_file
-from disasymnet.errors import PictureError
+from disasymnet.errors import PictureError, printable
 from disasymnet.images.read import Reading, read_facts, read_picture
 from disasymnet.records import Mammogram, Rejected, Scan
 from disasymnet.terms import Laterality, View
@@ -115,5 +115,5 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 
 def _cell(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """A cell of one line that no spreadsheet takes for a formula."""
+    return f"'{printable(cell)}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else printable(cell)

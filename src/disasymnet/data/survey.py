@@ -10,7 +10,7 @@ from disasymnet.data.listing import PAIRS, REJECTED, Listed, readable, write_pai
 from disasymnet.data.pairing import pair_up
 from disasymnet.datasets import find
 from disasymnet.datasets.folder import scan as scan_files
-from disasymnet.errors import DatasetError
+from disasymnet.errors import DatasetError, printable
 from disasymnet.images.read import Reading
 from disasymnet.records import Pair, Rejected, Scan
 
@@ -90,4 +90,4 @@ def _rejected(rejected: list[Rejected], folder: Path) -> list[str]:
 
 
 def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    return printable(path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name)

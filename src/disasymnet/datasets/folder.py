@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from disasymnet.datasets.below import files_below
-from disasymnet.errors import DatasetError, PictureError
+from disasymnet.datasets.below import every_file
+from disasymnet.errors import PictureError
 from disasymnet.images.read import Facts, read_facts
 from disasymnet.progress import track
 from disasymnet.records import Mammogram, Rejected, Scan
@@ -20,11 +20,9 @@ def scan(root: Path) -> Scan:
     `root` only. A picture without PatientID belongs to the patient of its study; a PatientID that several issuers gave
     stands for as many patients. DatasetError without a folder, or without a file in it.
     """
-    if not root.is_dir():
-        raise DatasetError("there is no such folder", where=root, hint="Give the folder that holds the pictures.")
+    files = every_file(root)
     read: list[tuple[Path, Facts]] = []
     rejected: list[Rejected] = []
-    files = list(files_below(root))
     for path, error in track(files, "scan", len(files)):
         try:
             if error is not None:
@@ -32,8 +30,6 @@ def scan(root: Path) -> Scan:
             read.append((path, read_facts(path)))
         except PictureError as found:
             rejected.append(Rejected(path, found.code, found.what, found.hint or ""))
-    if not read and not rejected:
-        raise DatasetError("the folder holds no file", where=root, hint="Give the folder that holds the pictures.")
     several = _of_several_issuers(facts for _, facts in read)
     what = f"PatientIDs that several issuers gave, each taken for several patients: {len(several)}"
     pictures = tuple(_mammogram(path, facts, several) for path, facts in read)

@@ -96,6 +96,8 @@ def is_dicom(path: Path) -> bool:
         raise refusal("missing", "there is no such file", path) from None
     except OSError as error:
         raise refusal("unreadable", f"the file cannot be opened ({error.strerror})", path) from error
+    if not head:
+        raise refusal("damaged", "the file is empty", path)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         raise refusal("not_dicom", "it is an archive", path)
     return head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom")

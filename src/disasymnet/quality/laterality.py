@@ -14,8 +14,8 @@ from pathlib import Path
 
 from disasymnet.data.listing import write_table
 from disasymnet.data.pairing import NEXT_STEP as PAIR_STEP
-from disasymnet.datasets.below import files_below
-from disasymnet.errors import DatasetError, PictureError
+from disasymnet.datasets.below import every_file
+from disasymnet.errors import PictureError, printable
 from disasymnet.images.breast import find_breast
 from disasymnet.images.picture import Facts
 from disasymnet.images.read import read_picture
@@ -68,12 +68,9 @@ class Checked:
 def check(folder: Path, out: Path | None = None) -> Checked:
     """Compare every picture below a folder with its tags; `out`: a CSV file as `Checked.write` makes it.
 
-    DatasetError if there is no file.
+    DatasetError without a folder, or without a file in it.
     """
-    files = list(files_below(folder)) if folder.is_dir() else []
-    if not files:
-        what = "the folder holds no file" if folder.is_dir() else "there is no such folder"
-        raise DatasetError(what, where=folder, hint="Give the folder that holds the pictures.")
+    files = every_file(folder)
     agree, found, rest = 0, list[Rejected](), list[Rejected]()
     for path, refused in track(files, "check", len(files)):
         try:
@@ -119,4 +116,4 @@ def _disagreements(path: Path, facts: Facts, seen: Edge) -> Iterator[Rejected]:
 
 
 def _inside(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    return printable(path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name)
