@@ -150,6 +150,17 @@ def test_damaged_overlays_cost_their_film(copy: Path, change: object, code: str,
     assert words in entry.reason
 
 
+def test_a_packed_overlay_is_told_and_its_film_stays_abnormal(copy: Path) -> None:
+    path = copy / "cases/cancers/cancer_01/case3001/A_3001_1.LEFT_CC.OVERLAY"
+    path.rename(path.with_name(path.name + ".gz"))
+    found = scan(copy)
+    (told,) = [line for line in found.warnings if "packed" in line]
+    assert told == "OVERLAY files that are packed: unpack them with gunzip, their outlines are not read: 1"
+    film = picture(found, "A_3001", "LEFT_CC")
+    assert film.abnormal is True
+    assert [finding.region for finding in film.findings] == [None]
+
+
 def test_films_without_their_card_are_refused(copy: Path) -> None:
     (copy / "cases/normals/normal_01/case3001/D-3001-1.ics").unlink()
     found = scan(copy)

@@ -52,6 +52,7 @@ SHAPES = {
 
 _MASK = re.compile(r"(?P<film>.+)_mask\d?\.(?:jpe?g|png)", re.I)
 _STRAY = re.compile(r".*(?:\.LJPEG\.[12]|~|#|\.OVERLAYu)|jpeg", re.I)
+_PACKED = re.compile(r"[A-D]_\d{4}_\d+\.(?:LEFT|RIGHT)_(?:CC|MLO)\.OVERLAY\.gz", re.I)
 _NO_CARD = Case(None, None, {})
 _AGAIN = "Download it again, or use what is there."
 
@@ -88,12 +89,14 @@ class _Notes:
     """What is counted on the way."""
 
     stray: int = 0
+    packed: int = 0
     unknown: int = 0
     unplaced: int = 0
 
     def lines(self) -> tuple[str, ...]:
         words = {
             "stray files that were passed over": self.stray,
+            "OVERLAY files that are packed: unpack them with gunzip, their outlines are not read": self.packed,
             "pictures of cancer or benign cases without an outline on either side, label unknown "
             "(the paper counts them as normal)": self.unknown,
             "marked pictures without a readable outline: abnormal, place unknown": self.unplaced,
@@ -146,6 +149,7 @@ def _folders(root: Path, notes: _Notes) -> list[_Folder]:
             of(path, path.stem.replace("-", "_"))
         else:
             notes.stray += bool(_STRAY.fullmatch(path.name))
+            notes.packed += bool(_PACKED.fullmatch(path.name))
     return [folders[key] for key in sorted(folders)]
 
 
