@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +79,14 @@ def test_what_macos_leaves_beside_each_file_is_not_the_data_sets(tmp_path: Path,
 
 def test_every_data_set_has_its_page_its_counts_and_its_imitation() -> None:
     pages = Path(__file__).parents[2] / "docs" / "data-sets"
+    index = (pages / "README.md").read_text()
+    (kit,) = [line for line in index.splitlines() if "python -m disasymnet.testkit" in line]
+    assert set(re.findall(r"[a-z]+(?:-[a-z]+)?", kit.split("testkit ")[1])) - {"or"} == set(MAKERS)
     for name in set(DATASETS) - {"phantom"}:
         text = (pages / f"{name}.md").read_text()
         assert "**Unverified on originals**" in text, name
         assert "**What the adapter knows**" in text, name
-        assert f"({name}.md)" in (pages / "README.md").read_text()
+        assert f"({name}.md)" in index
         assert name in MAKERS
         assert (name in PUBLISHED) == (name != "folder")
 
