@@ -289,6 +289,17 @@ def test_a_cache_of_other_pictures_is_never_replaced(tmp_path: Path, public: boo
     assert content(tmp_path / "out") == before
 
 
+def test_a_cache_whose_salt_was_deleted_is_left_alone(tmp_path: Path) -> None:
+    private = replace(OPTIONS, public=False)
+    scan = make_scan(tmp_path / "in", 2)
+    run(scan, tmp_path / "out", private)
+    (tmp_path / "out" / "salt").unlink()
+    before = content(tmp_path / "out")
+    with pytest.raises(CacheError, match="its salt was deleted"):
+        run(scan, tmp_path / "out", private)
+    assert content(tmp_path / "out") == before
+
+
 def test_a_folder_that_was_moved_is_the_same(tmp_path: Path) -> None:
     run(make_scan(tmp_path / "in", 4), tmp_path / "out")
     before = content(tmp_path / "out")

@@ -34,11 +34,14 @@ def claim(
     begun = _begun(out)
     if begun is not None:
         _refuse_others(out, begun, wanted)
+        if not (wanted["public"] or (out / _SALT).is_file()):
+            raise CacheError("its salt was deleted: nothing in it can be told any more", where=out, hint=_HINT)
     try:
         names = Names.of_cache(out, public=wanted["public"], show=show)
         source = _source(names, _common(pictures) if root is None else root, pictures)
-        held = {} if begun is None else begun.get("source", {})
-        changed = bool(held) and held.get("files") != source["files"]
+        held = (begun or {}).get("source")
+        held = held if isinstance(held, dict) else source  # an earlier version did not keep it
+        changed = held.get("files") != source["files"]
         if changed and held.get("root") != source["root"]:
             what = (
                 f"the folder holds a cache of {held.get('pictures')} other pictures ({wanted['dataset']}); "
