@@ -102,3 +102,40 @@ def test_a_path_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
     assert ended.stderr.startswith("disasymnet: ")
+
+
+OUT_FOLDERS = [
+    "phantom {}", "scan none --out {}", "prepare folder none --out {}", "explain none --out {}",
+    "tumours folder none --out {}", "pretrain phantom --data none --out {}", "train phantom --data none --out {}",
+    "evaluate none --data none --out {}", "counterfactual --data none --out {}", "shortcuts none --data none --out {}",
+    "predict a b --model none --out {}", "reproduce table1 --data none --out {}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [*OUT_FOLDERS, "report none --out {}/page.html", "qa laterality none --out {}/x.csv"])
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_an_output_path_that_is_taken_is_told_before_the_work(tmp_path: Path, words: str, below: str) -> None:
+    """The file is named, and not the input, which is missing too."""
+    (tmp_path / "taken").write_text("a file")
+    ended = CliRunner().invoke(app, words.format(f"{tmp_path / 'taken'}{below}").split())
+    assert isinstance(ended.exception, NotADirectoryError)
+    assert ended.exception.filename == str(tmp_path / "taken")
+
+
+@pytest.mark.parametrize("words", ["report none --out {}", "qa laterality none --out {}"])
+def test_a_file_is_not_written_over_a_folder(tmp_path: Path, words: str) -> None:
+    ended = CliRunner().invoke(app, words.format(tmp_path).split())
+    assert isinstance(ended.exception, IsADirectoryError)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["evaluate none --data none --out taken", "report none --out ."])
+def test_a_taken_path_is_one_message_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("a file")
+    ended = program(*words.split())
+    assert ended.returncode == 2
+    assert ended.stderr.endswith("directory\nTake another path, or mend this one, and run it again.\n")
+    assert len(ended.stderr.splitlines()) == 2

@@ -61,7 +61,11 @@ def first(exams: Path) -> Path:
 
 
 def _source(
-    laterality: str | None = None, view: str | None = None, patient: str | None = None, seed: int = 0
+    laterality: str | None = None,
+    view: str | None = None,
+    patient: str | None = None,
+    seed: int = 0,
+    issuer: str | None = None,
 ) -> Source:
     pixels = np.zeros((200, 120), np.float32)
     y, x = np.mgrid[:200, :120]
@@ -74,6 +78,7 @@ def _source(
         View.parse(view) if view else None,
         0.8,
         patient=patient,
+        issuer=issuer,
     )
     return Source(Picture(pixels, facts), hashlib.sha256(bytes([seed])).hexdigest())
 
@@ -134,6 +139,7 @@ def test_swap_of_files_without_tags_swaps_the_answer():
         (_source("R", "CC"), _source("R", "CC", seed=1), "both pictures show the right breast"),
         (_source("R", "CC"), _source("L", "MLO", seed=1), "different views: CC and MLO"),
         (_source("R", "CC", "a"), _source("L", "CC", "b", seed=1), "different patients"),
+        (_source("R", "CC", "a", issuer="X"), _source("L", "CC", "a", seed=1, issuer="Y"), "different patients"),
         (_source("R", "ML"), _source("L", "ML", seed=1), "view ML makes no pair"),
         (_source("L", "CC"), _source(None, "CC", seed=1), "first picture shows the left breast"),
         (_source(None, "CC"), _source("R", "CC", seed=1), "second picture shows the right breast"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ import typer
 
 from disasymnet import __version__
 from disasymnet.datasets import DATASETS
-from disasymnet.errors import DisAsymNetError
+from disasymnet.errors import DisAsymNetError, printable
 from disasymnet.progress import say
 
 RESEARCH = "Research use only. Not a medical device, not for diagnosis."
@@ -36,6 +37,28 @@ app.add_typer(weights_app, name="weights")
 qa_app = typer.Typer(help="Checks of a folder of pictures before it is trusted.", no_args_is_help=True)
 app.add_typer(qa_app, name="qa")
 
+
+def _folder(out: Path | None) -> Path | None:
+    """An output folder that cannot be made is told before the work, not after it."""
+    from disasymnet.data.files import check_folder
+
+    if out is not None:
+        check_folder(out)
+    return out
+
+
+def _file(out: Path | None) -> Path | None:
+    """The same for an output file."""
+    from disasymnet.data.files import check_file
+
+    if out is not None:
+        check_file(out)
+    return out
+
+
+_out_folder = partial(typer.Option, "--out", callback=_folder)
+_out_file = partial(typer.Option, "--out", callback=_file)
+
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. --set train.epochs=5. May be repeated."),
@@ -44,7 +67,7 @@ RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="Presets (see `recipe`) or .toml files; NAME+NAME joins them.")
 ]
 CacheFolder = Annotated[Path, typer.Option("--data", metavar="CACHE", help="Folder that `prepare` made.")]
-RunFolder = Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for weights, log and results.")]
+RunFolder = Annotated[Path, _out_folder(metavar="RUN", help="Folder for weights, log and results.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where this run was cut off.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Torch threads; default: the physical cores.")]
 Strict = Annotated[
@@ -64,7 +87,7 @@ def _top(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def phantom(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the exams.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the exams.", callback=_folder)],
     exams: Annotated[int, typer.Option(min=4, help="Women; each has CC and MLO of both breasts.")] = 40,
     rows: Annotated[int, typer.Option(min=128, max=4096, help="Picture height in pixels.")] = 1024,
     contrast: Annotated[str, typer.Option(help="easy | realistic")] = "realistic",
@@ -94,9 +117,7 @@ def scan(
     ] = None,
     strict: Strict = False,
     pixels: Annotated[bool, typer.Option("--pixels", help="Decode every picture, too: slower, finds damage.")] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write pairs.csv and rejected.csv there.")
-    ] = None,
+    out: Annotated[Path | None, _out_folder(metavar="DIR", help="Write pairs.csv and rejected.csv there.")] = None,
 ) -> None:
     """Say what a folder holds: pictures, pairs by label, and what is left out and why. Changes nothing in it.
 
@@ -131,7 +152,7 @@ def describe(
 def prepare(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="One of: " + ", ".join(DATASETS))],
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],
-    out: Annotated[Path, typer.Option("--out", metavar="CACHE", help="Folder for the prepared pairs.")],
+    out: Annotated[Path, _out_folder(metavar="CACHE", help="Folder for the prepared pairs.")],
     height: Annotated[int, typer.Option(min=32, max=4096, help="Rows of the model grid.")] = 1024,
     width: Annotated[int | None, typer.Option(min=16, max=4096, help="Columns; default: half of the rows.")] = None,
     scale: Annotated[str, typer.Option(help="mm | fit | liu2020: how breasts are scaled.")] = "mm",
@@ -170,6 +191,7 @@ def prepare(
     options = PrepareOptions(
         dataset=dataset,
         public=entry.public,
+        root=root,
         workers=workers,
         tumours=tumours,
         seed=seed,
@@ -184,7 +206,7 @@ def prepare(
 @app.command()
 def explain(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture, DICOM or other.")],
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for a picture of each step.")] = None,
+    out: Annotated[Path | None, _out_folder(metavar="DIR", help="Folder for a picture of each step.")] = None,
     voi: Voi = "auto",
     strict: Strict = False,
 ) -> None:
@@ -200,7 +222,7 @@ def explain(
 def tumours(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A set with outlines, boxes, circles or masks.")],
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],
-    out: Annotated[Path, typer.Option("--out", metavar="T", help="New folder for the tumour set.")],
+    out: Annotated[Path, _out_folder(metavar="T", help="New folder for the tumour set.")],
     pixel_mm: Annotated[float, typer.Option(min=0.02, max=2, help="Pixel size of the crops, millimetres.")] = 0.2,
     workers: Workers = None,
 ) -> None:
@@ -259,7 +281,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training.")],
     data: CacheFolder,
     split: Annotated[str, typer.Option(help="train | val | test; all: every pair of another data set")] = "test",
-    out: Annotated[Path | None, typer.Option(help="Default: RUN/evaluation/SPLIT.")] = None,
+    out: Annotated[Path | None, _out_folder(metavar="DIR", help="Default: RUN/evaluation/SPLIT.")] = None,
 ) -> None:
     """Measure a run on a split, with intervals; a run of folds is pooled, each pair judged by its test fold."""
     from disasymnet.evaluate import evaluate as measure
@@ -271,7 +293,7 @@ def evaluate(
 @app.command()
 def counterfactual(
     data: CacheFolder,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for table, pictures and JSON.")],
+    out: Annotated[Path, _out_folder(metavar="DIR", help="Folder for table, pictures and JSON.")],
     runs: Annotated[list[str] | None, typer.Option(metavar="NAME=RUN", help="A row: a run. May be repeated.")] = None,
     pictures: Annotated[
         list[str] | None, typer.Option(metavar="NAME=DIR", help="A row: pictures of another program. May be repeated.")
@@ -299,7 +321,7 @@ def counterfactual(
 def shortcuts(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training.")],
     data: CacheFolder,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for shortcuts.md and shortcuts.json.")],
+    out: Annotated[Path, _out_folder(metavar="DIR", help="Folder for shortcuts.md and shortcuts.json.")],
     split: Annotated[str, typer.Option(help="train | val | test; all: every pair of another data set")] = "test",
 ) -> None:
     """Check whether a run answers by shortcuts: outline, air, what both sides share, or one breast alone.
@@ -315,7 +337,7 @@ def shortcuts(
 def predict(
     pictures: Annotated[list[Path], typer.Argument(metavar="[RIGHT LEFT | FOLDER]", help="Two files, or a folder.")],
     model: Annotated[Path, typer.Option("--model", metavar="RUN", help="A run or checkpoint folder.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for JSON and pictures.")],
+    out: Annotated[Path, _out_folder(metavar="DIR", help="Folder for JSON and pictures.")],
     strict: Strict = False,
 ) -> None:
     """Compare right and left: probabilities, heat map, and the symmetric picture, in the files' own pixels.
@@ -331,7 +353,7 @@ def predict(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of an evaluated training.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="The page to write.")],
+    out: Annotated[Path, _out_file(metavar="FILE.html", help="The page to write.")],
     split: Annotated[str, typer.Option(help="train | val | test | all")] = "test",
     results: Annotated[
         Path | None, typer.Option(help="Folder that evaluate --out wrote. Default: RUN/evaluation/SPLIT.")
@@ -347,9 +369,7 @@ def report(
 def reproduce(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="table1 | table2 | figure2 | figure3 | ablations")],
     data: CacheFolder,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Runs and tables; one folder may serve all targets.")
-    ],
+    out: Annotated[Path, _out_folder(metavar="DIR", help="Runs and tables; one folder may serve all targets.")],
     recipe: Annotated[
         str | None,
         typer.Option("--recipe", metavar="RECIPE", help="Of the data set; default: the cache's, as `inbreast`."),
@@ -446,13 +466,12 @@ def weights_fetch(name: Annotated[str, typer.Argument(help="imagenet")] = "image
 @qa_app.command("laterality")
 def qa_laterality(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Any folder of pictures.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.csv", help="Write one row a disagreement there.")
-    ] = None,
+    out: Annotated[Path | None, _out_file(metavar="FILE.csv", help="Write the lines there as a table.")] = None,
 ) -> None:
     """Does each picture agree with its tags: the chest wall that is seen against the breast and orientation stated?
 
-    One line a disagreement. Exit code 0 if all agree, 1 if one does not.
+    One line a disagreement, one a file that could not be compared, with the reason. Exit code 0 if nothing disagrees,
+    else 1.
 
     Example: disasymnet qa laterality archive --out disagreements.csv
     """
@@ -496,7 +515,7 @@ def main() -> None:
             raise
         what = "no space left" if full else str(error.strerror).lower()
         hint = "Free some and run it again." if full else "Take another path, or mend this one, and run it again."
-        print(f"disasymnet: {error.filename or 'disk'}: {what}\n{hint}", file=sys.stderr)
+        print(f"disasymnet: {printable(str(error.filename or 'disk'))}: {what}\n{hint}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(

@@ -17,6 +17,11 @@ Each carries what happened, where, and what to do next. The command line prints 
 from __future__ import annotations
 
 
+def printable(name: str) -> str:
+    """A file's name as part of one line: line ends, control codes and bytes that are no text written as escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
+
+
 class DisAsymNetError(Exception):
     """What happened, where, and what to do next, each in one sentence."""
 
@@ -27,7 +32,7 @@ class DisAsymNetError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        parts = [self.what if self.where is None else f"{self.where}: {self.what}"]
+        parts = [self.what if self.where is None else f"{printable(self.where)}: {self.what}"]
         if self.hint:
             parts.append(self.hint)
         return "\n".join(parts)

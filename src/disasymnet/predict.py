@@ -16,9 +16,10 @@ from torch import Tensor
 
 from disasymnet import checkpoint
 from disasymnet.checkpoint import Card, Checkpoint
+from disasymnet.data.listing import cause
 from disasymnet.data.pairing import NEXT_STEP, pair_up
 from disasymnet.datasets.folder import scan
-from disasymnet.errors import PairingError, PictureError
+from disasymnet.errors import PairingError, PictureError, printable
 from disasymnet.images.geometry import Geometry
 from disasymnet.images.picture import GreyStep
 from disasymnet.images.preprocess import Prepared, preprocess
@@ -164,6 +165,7 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
     if first.sha256 and first.sha256 == second.sha256:
         raise PairingError("both files are the same picture", hint="Give the right and the left breast.")
     _same("patient", one.patient, two.patient)
+    _same("patient", one.issuer, two.issuer)
     view = _view(one, two)
     warnings = []
     if one.exam and two.exam and one.exam != two.exam:
@@ -317,9 +319,9 @@ def predict_folder(
     """
     pairs, rejected = pairs_in(folder)
     if not pairs:
-        reasons = sorted({entry.reason for entry in rejected})
+        first = cause(rejected)
         raise PairingError(
-            "no two files here make a pair" + (": " + "; ".join(reasons[:3]) if reasons else ""),
+            f"no two files here make a pair; {printable(first.path.name)}: {first.reason}",
             where=folder,
             hint="Give two files, RIGHT LEFT, if the files do not state their side.",
         )

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from disasymnet.data.cache import Cache
+from disasymnet.data.workers import WORKER_BYTES
 from disasymnet.terms import View
 from disasymnet.testkit.mammograms import drawn, mammogram, write
 
@@ -25,10 +26,13 @@ ORIENTATION = {"L": ["A", "R"], "R": ["P", "L"]}
 MODIFIED = {"spot": "399055006", "displaced": "399209000"}
 
 
-def save(path: Path, patient: str, side: str, *, modifier: str = "", seed: int = 0, **tags: Any) -> None:
+def save(
+    path: Path, patient: str, side: str, *, modifier: str = "", seed: int = 0, enlarge: tuple[int, int] = (1, 1),
+    **tags: Any,
+) -> None:  # fmt: skip
     from disasymnet.testkit.studies import concept
 
-    pixels = drawn(96, 64, seed)
+    pixels = np.kron(drawn(96, 64, seed), np.ones(enlarge, np.uint16)).astype(np.uint16)
     pixels = pixels if side == "L" else np.ascontiguousarray(pixels[:, ::-1])
     view = concept("399162004", "SCT", *([concept(MODIFIED[modifier], "SCT")] if modifier else []))
     own = {
@@ -79,7 +83,7 @@ def test_a_mixed_archive_ends_in_two_tables(tmp_path: Path) -> None:
     said = ended.stderr.splitlines()
     verdict = next(number for number, line in enumerate(said) if line.startswith("6 pairs will be made"))
     assert said[verdict] == (
-        "6 pairs will be made; 3 pictures left out (1 damaged, 1 spot, 1 superseded): rejected.csv says why"
+        "6 pairs will be made; 3 files left out (1 not_a_picture, 1 spot, 1 superseded): rejected.csv says why"
     )
     assert "the cache will take about" in said[verdict + 1]
     assert said[verdict + 2].startswith("with 1 worker about ")
@@ -95,7 +99,7 @@ def test_a_mixed_archive_ends_in_two_tables(tmp_path: Path) -> None:
     }  # fmt: skip
     assert {(row["picture"], row["code"]) for row in rejected} == {
         ("000/0", "superseded"), ("001/0", "pixel_length"), ("001/1", "partner"), ("003/spot", "spot"),
-        ("in/readme.txt", "damaged"),
+        ("in/readme.txt", "not_a_picture"),
     }  # fmt: skip
     files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     listed = [row[side] for row in pairs for side in ("right", "left")] + [row["picture"] for row in rejected]
@@ -189,12 +193,48 @@ def session(leader: int) -> list[int]:
 def test_memory_is_bounded_by_its_setting(tmp_path: Path) -> None:
     root = archive(tmp_path / "in", 4)
     words = ("folder", root, "--height", "64", "--workers", "4")
-    ended = program(*words, "--out", tmp_path / "out", "--memory", "2.5")
+    ended = program(*words, "--out", tmp_path / "out", "--memory", "2.9")
     assert ended.returncode == 0, ended.stderr
     assert "with 2 workers about" in ended.stderr
     ended = program(*words, "--out", tmp_path / "small", "--memory", "0.5")
     assert ended.returncode == 2
     assert "0.5 GB of memory are too little" in ended.stderr
+
+
+LARGEST = """
+import os, sys
+from pathlib import Path
+from disasymnet.data.prepare import PrepareOptions, prepare
+from disasymnet.datasets.folder import scan
+from disasymnet.images import child
+from disasymnet.settings import ImageSettings
+cache = prepare(scan(Path(sys.argv[1])), ImageSettings(), Path(sys.argv[2]), PrepareOptions("folder", False, workers=1),
+                lambda line: None)
+print(len(cache.pairs))
+for process in (os.getpid(), child._child._process.pid):
+    print(*(int(line.split()[1]) for line in open(f"/proc/{process}/status") if line.startswith("VmHWM")))
+"""
+
+
+def test_the_largest_pair_fits_into_what_a_worker_is_counted_for(tmp_path: Path) -> None:
+    """7,872 x 5,056 pixels, nearly the 40 million that are read: worker and decoding child together, at their peaks."""
+    for place, side in enumerate("RL"):
+        save(tmp_path / "in" / side, "anna", side, seed=place, enlarge=(82, 79), ImagerPixelSpacing=[0.03, 0.03])
+    command = [sys.executable, "-c", LARGEST, str(tmp_path / "in"), str(tmp_path / "out")]
+    pairs, *peaks = map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert pairs == 1
+    assert sum(peaks) * 1024 < WORKER_BYTES, peaks
+
+
+def test_another_archive_does_not_replace_a_cache(tmp_path: Path) -> None:
+    words = ("--out", tmp_path / "out", "--height", "64", "--workers", "1")
+    assert program("folder", archive(tmp_path / "in", 1), *words).returncode == 0
+    before = content(tmp_path / "out")
+    ended = program("folder", archive(tmp_path / "other", 2), *words)
+    assert ended.returncode == 2
+    assert "a cache of 2 other pictures (folder); these 4 lie elsewhere" in ended.stderr
+    assert "Choose another folder, or delete this one." in ended.stderr
+    assert content(tmp_path / "out") == before
 
 
 def test_nothing_to_pair_is_said_with_the_list(tmp_path: Path) -> None:

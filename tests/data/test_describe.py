@@ -9,13 +9,14 @@ import pytest
 from disasymnet.data.describe import count, describe
 from disasymnet.data.published import PUBLISHED
 from disasymnet.datasets import find
-from disasymnet.testkit import MAKERS
+from disasymnet.phantom import PhantomSettings, make_exams
+from disasymnet.testkit import MAKERS, READ_AS
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_it_finds_what_was_planted(tmp_path: Path, name: str) -> None:
     planted = MAKERS[name](tmp_path)
-    dataset = name.removeprefix("mini-")
+    dataset = READ_AS.get(name, name)
     found = count(find(dataset).scan(tmp_path))
     sides = {"normal": (False, False), "abnormal": (True, True)}
     assert found["women"] == planted.women
@@ -40,6 +41,23 @@ def test_it_finds_what_was_planted(tmp_path: Path, name: str) -> None:
     assert f"{planted.women} women, {sum(planted.pairs.values())} pairs" in text
     for code, number in planted.rejected.items():
         assert f"{number} {code}" in text
+
+
+def test_it_finds_what_the_phantom_was_asked_for(tmp_path: Path) -> None:
+    """Of 8 women 4 without lesion, 2 with one in one breast, 2 with one in each: 12 pictures, CC and MLO, show one."""
+    asked = PhantomSettings(
+        exams=8, rows=96, symmetric=0.5, bilateral=0.5, second_lesion=0, val=0, test=0, tumours=0, lesions="easy"
+    )
+    make_exams(tmp_path / "set", asked, workers=1, say=lambda line: None)
+    found = count(find("phantom").scan(tmp_path / "set"))
+    expected = {
+        "women": 8, "exams": 8, "pictures": 32, "views CC": 16, "views MLO": 16, "pictures normal": 20,
+        "pictures abnormal": 12, "pictures unknown": 0, "pairs": 16, "pairs both normal": 8, "pairs one abnormal": 4,
+        "pairs both abnormal": 4, "pairs symmetric": 8, "pairs asymmetric": 8, "lesions": 12,
+        "lesions with a place": 12,
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
+    assert "8 women, 16 pairs" in describe("phantom", tmp_path / "set")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -74,11 +92,24 @@ def test_only_published_pictures_explain_a_difference(tmp_path: Path) -> None:
     assert "pictures: 3,023 fewer than published: 1 missing; 3,022 neither here nor" in describe("cbis-ddsm", tmp_path)
 
 
-def test_a_set_of_ones_own_has_no_published_numbers(tmp_path: Path) -> None:
+def test_a_set_of_ones_own_stands_beside_the_papers_in_house_set(tmp_path: Path) -> None:
+    """Of which nothing but these numbers is published: no difference is to be explained."""
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "table.csv").write_text("patient_id,image_path,laterality,view,birads\nanna,a.png,R,CC,2\n")
     text = describe("table", tmp_path)
-    assert "published" not in text
+    lines = [line.split() for line in text.splitlines()]
+    assert ["here", "paper"] in lines
+    for row in (
+        ["women", "1", "10,670"],
+        ["exams", "1", "43,258"],
+        ["pictures", "1", "34,732"],
+        ["pictures", "normal", "0", "6,000"],
+        ["pictures", "abnormal", "1", "28,732"],
+        ["pairs", "0", "-"],
+    ):
+        assert row in lines  # fmt: skip
+    assert "agree" not in text.replace("nothing here should agree with it", "")
+    assert "than published" not in text
     assert "anna" not in text
 
 

@@ -12,13 +12,14 @@ import pytest
 from disasymnet.data.prepare import PrepareOptions, prepare
 from disasymnet.datasets import find
 from disasymnet.settings import ImageSettings
-from disasymnet.testkit import MAKERS
+from disasymnet.testkit import MAKERS, READ_AS
 
 SETTINGS = ImageSettings(height=128, width=64, scale="fit")
 
 # Pairs, single pictures with places, and what is left out: by hand from the plans of the imitations. Pairs of which one
 # picture is refused lose the other as `partner`.
 EXPECTED: dict[str, tuple[int, int, dict[str, int]]] = {
+    "mini-mias": (6, 0, {"missing": 309, "unpaired": 1}),
     "inbreast": (9, 2, {"duplicate": 1, "missing": 1, "name": 1, "view": 1, "unpaired": 1}),
     "ddsm": (13, 0, {"duplicate": 4, "missing": 1, "gzipped": 1}),
     "mini-ddsm": (9, 1, {"missing": 1}),
@@ -26,6 +27,20 @@ EXPECTED: dict[str, tuple[int, int, dict[str, int]]] = {
     # The picture For Processing and its partner; R MLO of the study with L CC twice; R MLO whose partner is missing.
     "vindr": (7, 1, {"duplicate": 1, "missing": 1, "for_processing": 1, "partner": 1, "unpaired": 1}),
     "cmmd": (7, 0, {"missing": 1, "not_dicom": 1, "unpaired": 3, "no_view": 1}),
+    "folder": (
+        8,
+        0,
+        {
+            "for_processing": 1,
+            "directory": 1,
+            "not_a_picture": 1,
+            "hidden": 2,
+            "spot": 1,
+            "superseded": 1,
+            "unpaired": 1,
+        },
+    ),
+    "table": (6, 1, {"missing": 1, "unpaired": 1, "no_side": 1}),
 }
 
 
@@ -33,7 +48,7 @@ EXPECTED: dict[str, tuple[int, int, dict[str, int]]] = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_from_files_to_cache(tmp_path: Path, name: str) -> None:
     planted = MAKERS[name](tmp_path / "set")
-    dataset = name.removeprefix("mini-")
+    dataset = READ_AS.get(name, name)
     options = PrepareOptions(dataset, public=True, workers=1)
     cache = prepare(find(dataset).read(tmp_path / "set"), SETTINGS, tmp_path / "cache", options, lambda line: None)
     pairs, singles, left_out = EXPECTED[name]
@@ -52,4 +67,4 @@ def test_from_files_to_cache(tmp_path: Path, name: str) -> None:
                 drawn.append(arrays.lesion[side][arrays.breast[side]].sum() / arrays.lesion[side].sum())
     # Lesions lie in the breast, whatever was mirrored, scaled and cut on the way.
     assert not drawn or np.median(drawn) > 0.95
-    assert (not drawn) == (name == "cmmd")
+    assert (not drawn) == (name in ("cmmd", "folder"))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +19,13 @@ from PIL import Image
 
 from disasymnet.data.cache import Cache
 from disasymnet.data.prepare import PrepareOptions, prepare
+from disasymnet.datasets.folder import scan as scan_folder
 from disasymnet.errors import CacheError, DatasetError, LeakError
 from disasymnet.records import Circle, Finding, Mammogram, MaskFile, Rejected, Scan
 from disasymnet.terms import Laterality, View
 from disasymnet.testkit.mammograms import mammogram as dicom
 from disasymnet.testkit.mammograms import write
+from disasymnet.testkit.studies import Shot, Study
 from tests.images.drawn import breast as drawn_breast
 
 from .exams import COLUMNS, ROWS, SETTINGS, make_scan, mammogram, save_picture
@@ -150,7 +154,7 @@ def test_one_bad_file_is_a_row_and_not_the_end(tmp_path: Path) -> None:
         "anna02_R.png": "constant",
         "anna02_L.png": "partner",
     }
-    assert any("6 pictures left out (1 constant, 1 damaged, 1 missing, 3 partner)" in line for line in said)
+    assert any("6 files left out (1 constant, 1 damaged, 1 missing, 3 partner)" in line for line in said)
 
 
 def test_pictures_without_partner_stay_where_they_have_a_region(tmp_path: Path) -> None:
@@ -258,10 +262,69 @@ def test_folders_that_hold_something_else_are_left_alone(tmp_path: Path) -> None
     assert content(tmp_path / "in") == before
     run(scan, tmp_path / "out")
     other = SETTINGS.model_copy(update={"height": 128})
-    with pytest.raises(CacheError, match="other settings"):
+    with pytest.raises(CacheError, match="a cache of made-up with other settings: height 64, not 128"):
         prepare(scan, other, tmp_path / "out", OPTIONS, print)
-    with pytest.raises(CacheError, match="another data set"):
+    with pytest.raises(CacheError, match="a cache of made-up, not of other"):
         run(scan, tmp_path / "out", replace(OPTIONS, dataset="other"))
+    whole = content(tmp_path / "out")
+    (tmp_path / "out" / "request.json").write_text("{")
+    with pytest.raises(CacheError, match="damaged"):
+        run(scan, tmp_path / "out")
+    (tmp_path / "out" / "request.json").write_bytes(whole["request.json"])
+    assert content(tmp_path / "out") == whole
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_a_cache_of_other_pictures_is_never_replaced(tmp_path: Path, public: bool) -> None:
+    """Neither path nor name of a file is kept for it."""
+    options = replace(OPTIONS, public=public)
+    run(make_scan(tmp_path / "in", 4), tmp_path / "out", options)
+    before = content(tmp_path / "out")
+    assert b"anna" not in before["request.json"]
+    assert str(tmp_path).encode() not in b"".join(before.values())
+    with pytest.raises(CacheError) as refused:
+        run(make_scan(tmp_path / "other", 3), tmp_path / "out", options)
+    assert "a cache of 8 other pictures (made-up); these 6 lie elsewhere" in refused.value.what
+    assert refused.value.hint == "Choose another folder, or delete this one."
+    assert content(tmp_path / "out") == before
+
+
+def test_a_cache_whose_salt_was_deleted_is_left_alone(tmp_path: Path) -> None:
+    private = replace(OPTIONS, public=False)
+    scan = make_scan(tmp_path / "in", 2)
+    run(scan, tmp_path / "out", private)
+    (tmp_path / "out" / "salt").unlink()
+    before = content(tmp_path / "out")
+    with pytest.raises(CacheError, match="its salt was deleted"):
+        run(scan, tmp_path / "out", private)
+    assert content(tmp_path / "out") == before
+
+
+def test_a_folder_that_was_moved_is_the_same(tmp_path: Path) -> None:
+    run(make_scan(tmp_path / "in", 4), tmp_path / "out")
+    before = content(tmp_path / "out")
+    (tmp_path / "in").rename(tmp_path / "moved")
+    _, said = run(make_scan(tmp_path / "moved", 4), tmp_path / "out")
+    assert "4 of them were finished already" in said
+    changed = {name for name, now in content(tmp_path / "out").items() if now != before[name]}
+    assert changed == {"request.json", "pairs.csv"}  # where the place and the pictures' folder stand
+
+
+def test_a_download_that_grew_is_told_and_goes_on(tmp_path: Path) -> None:
+    run(make_scan(tmp_path / "in", 3), tmp_path / "out")
+    cache, said = run(make_scan(tmp_path / "in", 4), tmp_path / "out")
+    assert said[0] == "warning: 6 pictures were there when the cache was begun, 8 are now"
+    assert len(cache.pairs) == 4
+    assert run(make_scan(tmp_path / "in", 4), tmp_path / "out")[1][0].startswith("4 pairs will be made")
+
+
+def test_a_cache_begun_before_its_pictures_were_kept_goes_on(tmp_path: Path) -> None:
+    run(make_scan(tmp_path / "in", 2), tmp_path / "out")
+    path = tmp_path / "out" / "request.json"
+    old = json.loads(path.read_text())
+    path.write_text(json.dumps({name: old[name] for name in ("dataset", "public", "image")}))
+    run(make_scan(tmp_path / "in", 2), tmp_path / "out")
+    assert json.loads(path.read_text()) == old
 
 
 def test_nothing_to_prepare_is_said_with_the_reason(tmp_path: Path) -> None:
@@ -270,6 +333,21 @@ def test_nothing_to_prepare_is_said_with_the_reason(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "in", 2)
     with pytest.raises(DatasetError, match="1 of them as 'unpaired'"):
         run(Scan(scan.pictures[:1]), tmp_path / "one")
+
+
+def test_texts_are_not_the_reason_why_nothing_is_left(tmp_path: Path) -> None:
+    films = Study("anna", [Shot("RCC"), Shot("LCC"), Shot("RMLO")], style="film")
+    for number, shot in enumerate(films.shots):
+        films.write(tmp_path / "in" / f"{shot.name}.dcm", shot, number)
+    for name in ("A.md", "B", "README.md", "x.txt", "y.csv"):
+        (tmp_path / "in" / name).write_text("a text")
+    with pytest.raises(DatasetError) as refused:
+        run(scan_folder(tmp_path / "in"), tmp_path / "out", replace(OPTIONS, strict=True))
+    expected = (
+        "8 files were left out, 3 of them as 'strict_film': it is a Secondary Capture, not a mammography system's"
+    )
+    assert expected in str(refused.value.hint)
+    assert Counter(rejected(tmp_path / "out").values()) == {"not_a_picture": 5, "strict_film": 3}
 
 
 def test_a_leak_in_the_data_sets_split_stops(tmp_path: Path) -> None:
@@ -311,7 +389,7 @@ def test_the_voi_policy_and_strict_mode_are_part_of_the_request(tmp_path: Path) 
         grey[voi] = cache.arrays(cache.pairs[0].id).image
     np.testing.assert_array_equal(grey["auto"], grey["window1"])
     assert (grey["auto"] != grey["none"]).any()
-    with pytest.raises(CacheError, match="other settings"):
+    with pytest.raises(CacheError, match="other settings: strict False, not True"):
         prepare(scan, SETTINGS, tmp_path / "auto", replace(OPTIONS, strict=True), lambda line: None)
     assert (
         len(prepare(scan, SETTINGS, tmp_path / "strict", replace(OPTIONS, strict=True), lambda line: None).pairs) == 1

@@ -85,11 +85,11 @@ def test_workers_follow_cores_memory_and_work(monkeypatch: pytest.MonkeyPatch) -
     gigabyte = 10**9
     assert choose_workers(100, None, 100 * gigabyte) == 8
     assert choose_workers(3, None, 100 * gigabyte) == 3
-    assert choose_workers(100, None, 5 * gigabyte) == 4
-    assert choose_workers(100, 6, 5 * gigabyte) == 4
+    assert choose_workers(100, None, 5 * gigabyte) == 3
+    assert choose_workers(100, 6, 5 * gigabyte) == 3
     assert choose_workers(100, 2, 5 * gigabyte) == 2
     assert choose_workers(100, 20) == 20
-    with pytest.raises(RecipeError, match=r"1 GB of memory are too little: a worker may need 1\.2 GB"):
+    with pytest.raises(RecipeError, match=r"1 GB of memory are too little: a worker may need 1\.4 GB"):
         choose_workers(100, None, gigabyte)
     monkeypatch.setattr(workers_module, "_free_memory", lambda: 3 * gigabyte)
     assert choose_workers(100) == 2

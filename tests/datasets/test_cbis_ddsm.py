@@ -13,6 +13,7 @@ from disasymnet.images.read import read_picture
 from disasymnet.records import Mammogram, MaskFile, Scan
 from disasymnet.terms import FindingKind, Laterality, View
 from disasymnet.testkit.cbis_ddsm import make_cbis_ddsm
+from disasymnet.testkit.films import LARGE
 from disasymnet.testkit.planted import Planted
 from tests.datasets.counted import counted
 
@@ -51,11 +52,11 @@ def test_every_mask_is_a_mask_on_its_film(made: tuple[Path, Planted]) -> None:
     exchanged = picture(found, 2, "RIGHT_CC").findings[0].region
     assert isinstance(exchanged, MaskFile)
     assert exchanged.path.name == "1-1.dcm"
-    assert region_mask(exchanged, (160, 120))[1] == ()
+    assert region_mask(exchanged, LARGE)[1] == ()
     smaller = picture(found, 4, "RIGHT_MLO").findings[0].region
     assert smaller is not None
-    _, (note,) = region_mask(smaller, (151, 121))
-    assert "132 x 106 pixels was stretched to its picture's 151 x 121" in note  # ceil(0.87 x 151) x ceil(0.87 x 121)
+    _, (note,) = region_mask(smaller, (301, 241))
+    assert "262 x 210 pixels was stretched to its picture's 301 x 241" in note  # ceil(0.87 x 301) x ceil(0.87 x 241)
 
 
 def test_facts_of_the_tables_and_of_the_sizes(made: tuple[Path, Planted]) -> None:

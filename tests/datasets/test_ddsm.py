@@ -15,7 +15,7 @@ from disasymnet.images.read import read_picture
 from disasymnet.records import Mammogram, MaskFile, Outline, Scan
 from disasymnet.terms import Laterality, View
 from disasymnet.testkit.ddsm import make_ddsm
-from disasymnet.testkit.films import Film, pick, shoot
+from disasymnet.testkit.films import LARGE, Film, pick, shoot
 from disasymnet.testkit.mini_ddsm import make_mini_ddsm
 from disasymnet.testkit.planted import Planted
 from tests.datasets.counted import counted
@@ -69,8 +69,12 @@ def test_outlines_are_the_lesions_that_were_drawn(original: tuple[Path, Planted]
             assert np.array_equal(region_mask(finding.region, film.pixels.shape)[0], lesion)
 
     found = scan(original[0])
-    check(picture(found, "A_3001", "LEFT_MLO"), pick(shoot(0, False, True), "LEFT_MLO"), 1)  # not its CORE
-    check(picture(found, "benign_01/case1511", "RIGHT_CC"), pick(shoot(2, True, False, lesions=2), "RIGHT_CC"), 2)
+    check(picture(found, "A_3001", "LEFT_MLO"), pick(shoot(0, False, True, shape=LARGE), "LEFT_MLO"), 1)  # not its CORE
+    check(
+        picture(found, "benign_01/case1511", "RIGHT_CC"),
+        pick(shoot(2, True, False, lesions=2, shape=LARGE), "RIGHT_CC"),
+        2,
+    )
     small = scan(mini[0])
     check(picture(small, "C_0236", "RIGHT_CC"), pick(shoot(11, True, False, lesions=2), "RIGHT_CC"), 3)
     (mask,) = picture(small, "A_0100", "RIGHT_CC").findings
@@ -81,10 +85,14 @@ def test_outlines_are_the_lesions_that_were_drawn(original: tuple[Path, Planted]
 
 def test_every_scanner_gives_the_same_grey(original: tuple[Path, Planted]) -> None:
     """All films were computed on one scale and stored through their scanner's curve: reading turns it back."""
-    cases = (("A_3001", shoot(0, False, True)), ("D_3001", shoot(1, False, False)),
-             ("benign_01/case1511", shoot(2, True, False, lesions=2)), ("B_0200", shoot(5, False, True)))  # fmt: skip
+    cases = {
+        "A_3001": shoot(0, False, True, shape=LARGE),
+        "D_3001": shoot(1, False, False, shape=LARGE),
+        "benign_01/case1511": shoot(2, True, False, shape=LARGE, lesions=2),
+        "B_0200": shoot(5, False, True, shape=LARGE),
+    }
     found = scan(original[0])
-    for exam, films in cases:
+    for exam, films in cases.items():
         for film in films:
             read = read_picture(picture(found, exam, film.name).path)
             truth = film.pixels / 4095
@@ -140,6 +148,17 @@ def test_damaged_overlays_cost_their_film(copy: Path, change: object, code: str,
     (entry,) = [entry for entry in scan(copy).rejected if entry.code == code]
     assert entry.path.name == "A_3001_1.LEFT_CC.LJPEG"
     assert words in entry.reason
+
+
+def test_a_packed_overlay_is_told_and_its_film_stays_abnormal(copy: Path) -> None:
+    path = copy / "cases/cancers/cancer_01/case3001/A_3001_1.LEFT_CC.OVERLAY"
+    path.rename(path.with_name(path.name + ".gz"))
+    found = scan(copy)
+    (told,) = [line for line in found.warnings if "packed" in line]
+    assert told == "OVERLAY files that are packed: unpack them with gunzip, their outlines are not read: 1"
+    film = picture(found, "A_3001", "LEFT_CC")
+    assert film.abnormal is True
+    assert [finding.region for finding in film.findings] == [None]
 
 
 def test_films_without_their_card_are_refused(copy: Path) -> None:

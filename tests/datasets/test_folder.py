@@ -88,21 +88,31 @@ def test_every_file_is_listed(tmp_path: Path) -> None:
         save(root / f"{name}.dcm", name)
     (root / ".hidden").mkdir()
     save(root / ".hidden" / "x.dcm", "LMLO")
-    (root / "notes.txt").write_text("a text")
+    (root / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (root / "._RCC.dcm").write_bytes(b"\0\5\26\7" + (root / "RCC.dcm").read_bytes())
+    for name in ("notes.txt", "README.md", "SHA256SUMS", "labels.csv", "facts.json"):
+        (root / name).write_text("a text")
+    (root / "report.pdf").write_bytes(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
+    (root / "text.png").write_text("a text")
     (root / "empty.dcm").touch()
     (root / "a.zip").write_bytes(b"PK\x03\x04 and so on")
     Image.fromarray(np.arange(10000, dtype=np.uint8).reshape(100, 100)).save(root / "x.png")
     os.mkfifo(root / "pipe")
     told = CliRunner().invoke(app, ["scan", str(root), "--out", str(tmp_path / "tables")])
     assert told.exit_code == 0
-    assert "1 pairs, 6 left out" in told.output
+    assert "1 pairs, 15 left out" in told.output
     with (tmp_path / "tables" / "rejected.csv").open(newline="") as file:
         lines = {line["picture"]: line for line in csv.DictReader(file)}
     assert {name: line["code"] for name, line in lines.items()} == {
-        "RMLO.dcm": "unpaired", "notes.txt": "damaged", "empty.dcm": "not_dicom", "a.zip": "not_dicom",
-        "x.png": "no_patient", "pipe": "unreadable",
+        "RMLO.dcm": "unpaired", "empty.dcm": "damaged", "a.zip": "not_dicom", "x.png": "no_patient",
+        "pipe": "unreadable", "text.png": "damaged",
+        **dict.fromkeys(
+            ("notes.txt", "README.md", "SHA256SUMS", "labels.csv", "facts.json", "report.pdf"), "not_a_picture"
+        ),
+        **dict.fromkeys((".hidden", ".DS_Store", "._RCC.dcm"), "hidden"),
     }  # fmt: skip
     assert all(line["reason"] and line["hint"] for line in lines.values())
+    assert "copied whole" not in told.output.split("left out, not_a_picture (6): ")[1].splitlines()[0]
     with (tmp_path / "tables" / "pairs.csv").open(newline="") as file:
         (pair,) = csv.DictReader(file)
     assert (pair["right"], pair["left"], pair["view"]) == ("RCC.dcm", "LCC.dcm", "CC")
@@ -112,9 +122,93 @@ def test_every_file_is_listed(tmp_path: Path) -> None:
         assert next(csv.DictReader(file)) == pair
 
 
+def test_one_patient_id_of_two_issuers_is_two_patients(tmp_path: Path) -> None:
+    """Without study UID the date alone would have made one exam of both."""
+    same = {"PatientID": "17", "StudyInstanceUID": "", "StudyDate": "20240102"}
+    save(tmp_path / "a" / "RCC.dcm", "RCC", **same, IssuerOfPatientID="Porto ")
+    save(tmp_path / "b" / "LCC.dcm", "LCC", **same, IssuerOfPatientID="Lisboa")
+    found = scan(tmp_path)
+    assert len({picture.patient for picture in found.pictures}) == 2
+    pairs, left_over = pair_up(found.pictures)
+    assert pairs == []
+    assert [entry.code for entry in left_over] == ["unpaired", "unpaired"]
+    assert found.warnings == ("PatientIDs that several issuers gave, each taken for several patients: 1",)
+    # The partner of the first: the issuer is the same, however it is spelt.
+    save(tmp_path / "c" / "LCC.2.dcm", "LCC.2", **same, IssuerOfPatientID="PORTO")
+    (pair,) = pair_up(scan(tmp_path).pictures)[0]
+    assert [picture.path.parent.name for picture in pair.pictures] == ["a", "c"]
+    # Nobody is named, by none of the two.
+    told = CliRunner().invoke(app, ["scan", str(tmp_path), "--out", str(tmp_path / "tables")])
+    assert "3 pictures of 2 patients, 1 pairs" in told.output
+    assert "PORTO" not in told.output.upper() + (tmp_path / "tables" / "pairs.csv").read_text().upper()
+
+
+def test_an_issuer_that_only_some_pictures_name_parts_nobody(tmp_path: Path) -> None:
+    save(tmp_path / "RCC.dcm", "RCC", IssuerOfPatientID="Porto")
+    save(tmp_path / "LCC.dcm", "LCC")
+    found = scan(tmp_path)
+    assert len(pair_up(found.pictures)[0]) == 1
+    assert {picture.patient for picture in found.pictures} == {"patient of anna"}
+    assert found.warnings == ()
+
+
+def test_each_reason_stands_over_the_files_that_it_is_true_of(tmp_path: Path) -> None:
+    for name in ("RCC", "LMLO"):
+        save(tmp_path / f"{name}.dcm", name)
+    for number in range(12):
+        (tmp_path / f"{number:02d}.txt").write_text("a text")
+    for number in range(7):
+        whole = (tmp_path / "RCC.dcm").read_bytes()
+        (tmp_path / f"cut{number}.dcm").write_bytes(whole[: 430 + 17 * number])
+    told = CliRunner().invoke(app, ["scan", str(tmp_path)]).output.splitlines()
+    no_cc = told.index(next(line for line in told if "no usable CC picture" in line))
+    no_mlo = told.index(next(line for line in told if "no usable MLO picture" in line))
+    assert told[no_cc].startswith("left out, unpaired (1): ")
+    assert (told[no_cc + 1], told[no_mlo + 1]) == ("  RCC.dcm", "  LMLO.dcm")
+    texts = told.index(next(line for line in told if line.startswith("left out, not_a_picture (12): ")))
+    assert told[texts + 1 : texts + 12] == [*(f"  {number:02d}.txt" for number in range(10)), "  and 2 more"]
+    damaged = [line for line in told if line.startswith("left out, damaged")]
+    counts = [int(line.split("(")[1].split(")")[0].split()[0]) for line in damaged]
+    assert sum(counts) == 7
+    assert damaged[-1].endswith("more, for other reasons): --out DIR lists them")
+
+
+def test_names_that_break_lines_or_are_no_text_are_escaped(tmp_path: Path) -> None:
+    """A name cannot forge a line of the answer, and one of other bytes stops nothing."""
+    root = tmp_path / "in"
+    save(root / "R\nleft out, forged (9): \x1b[31mred.dcm", "RCC")
+    save(root / os.fsdecode(b"L\xff.dcm"), "LCC")
+    (root / os.fsdecode(b"\xfe.txt")).write_text("a text")
+    (root / "a\u202eb.txt").write_text("a text")
+    told = CliRunner().invoke(app, ["scan", str(root), "--out", str(tmp_path / "tables")])
+    assert told.exit_code == 0, told.exception
+    assert not any(line.startswith("left out, forged") for line in told.output.splitlines())
+    assert {"  \\udcfe.txt", "  a\\u202eb.txt"} <= set(told.output.splitlines())
+    with (tmp_path / "tables" / "pairs.csv").open(newline="") as file:
+        (pair,) = csv.DictReader(file)
+    assert pair["right"] == r"R\nleft out, forged (9): \x1b[31mred.dcm"
+    assert pair["left"] == r"L\udcff.dcm"
+    for names in ([], ["--names"]):
+        out = tmp_path / f"cache{len(names)}"
+        words = ["prepare", "folder", str(root), "--out", str(out), "--height", "64", "--workers", "1", *names]
+        made = CliRunner().invoke(app, words)
+        assert made.exception is None or "no picture could be used" in str(made.exception)
+        assert (r"\udcfe.txt" in (out / "rejected.csv").read_text()) == bool(names)
+
+
+def test_links_that_lead_to_themselves_are_unreadable(tmp_path: Path) -> None:
+    save(tmp_path / "RCC.dcm", "RCC")
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    assert codes(tmp_path) == {"one": "unreadable", "two": "unreadable"}
+
+
 def test_a_folder_without_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no file"):
         scan(tmp_path)
     with pytest.raises(DatasetError, match="no such folder"):
         scan(tmp_path / "none")
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    with pytest.raises(DatasetError, match="it is a file, not a folder"):
+        scan(tmp_path / "a.zip")
     assert find("dicom_folder") is find("folder")

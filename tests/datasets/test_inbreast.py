@@ -105,6 +105,28 @@ def test_what_is_odd_is_counted(copy: Path) -> None:
     assert counted(found).lesions["asymmetry"] == 1
 
 
+# As they are spelt in the files that public readers have met; kinds by hand.
+SPELLINGS = {
+    "Mass": "mass", "Spiculated Region": "mass", "Spiculated region": "mass", "Espiculated Region": "mass",
+    "Calcification": "calcification", "Calcifications": "calcification", "Cluster": "calcification",
+    "Unnamed": "calcification", "Point 1": "calcification", "Point 3": "calcification",
+    "Distortion": "architectural_distortion", "Asymmetry": "asymmetry", "Assymetry": "asymmetry",
+}  # fmt: skip
+
+
+def test_every_spelling_of_an_outline_is_known(copy: Path) -> None:
+    path = copy / "AllXML" / f"{pictures(scan(copy), 1, 'LEFT_MLO')[0].path.name[:8]}.xml"
+    whole = path.read_text()
+    found = {}
+    for word in SPELLINGS:
+        path.write_text(whole.replace("Espiculated Region", word))
+        scanned = scan(copy)
+        (finding,) = pictures(scanned, 1, "LEFT_MLO")[0].findings
+        found[word] = str(finding.kind)
+        assert not any("taken as other" in line for line in scanned.warnings)
+    assert found == SPELLINGS
+
+
 @pytest.mark.parametrize("damage", ["no XML at all", "<plist></plist>", "(1.0, 2.0)", ""])
 def test_damaged_outlines_cost_their_places_only(copy: Path, damage: str) -> None:
     path = copy / "AllXML" / f"{pictures(scan(copy), 2, 'RIGHT_CC')[1].path.name[:8]}.xml"

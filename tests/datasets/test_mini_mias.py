@@ -12,8 +12,10 @@ from PIL import Image
 
 from disasymnet.datasets.mini_mias import scan
 from disasymnet.errors import DatasetError
+from disasymnet.images.read import read_picture
 from disasymnet.records import Circle, Mammogram, Scan, Sides
 from disasymnet.terms import FindingKind, Laterality, View
+from disasymnet.testkit.mini_mias import make_mini_mias
 
 LINES = {
     1: ["mdb001 G CIRC B 535 425 197"],
@@ -141,3 +143,18 @@ def contrast(pixels: np.ndarray, circle: Circle) -> float:
     rows, columns = np.mgrid[:1024, :1024] + 0.5
     distance = np.hypot(columns - circle.x, rows - circle.y) / circle.radius
     return float(pixels[distance < 1].mean() - pixels[(distance > 1) & (distance < 1.5)].mean())
+
+
+def test_circles_of_the_imitation_lie_on_its_lesions(tmp_path: Path) -> None:
+    """Drawn into mirrored squares and counted from the bottom, as the archive's are."""
+    make_mini_mias(tmp_path)
+    located = 0
+    for picture in scan(tmp_path).pictures:
+        pixels = read_picture(picture.path).pixels * 255
+        wall = pixels[:, -200:] if picture.chest_wall == "right" else pixels[:, :200]
+        assert wall.mean() > 2 * pixels.mean()
+        for finding in picture.findings:
+            if isinstance(finding.region, Circle):
+                located += 1
+                assert contrast(pixels, finding.region) > 5, picture.path.name
+    assert located == 4

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from disasymnet.data.published import PUBLISHED
 from disasymnet.data.survey import survey
 from disasymnet.datasets import DATASETS, find
 from disasymnet.errors import DatasetError
+from disasymnet.testkit import MAKERS, READ_AS
 from disasymnet.testkit.__main__ import main
 from disasymnet.testkit.cbis_ddsm import make_cbis_ddsm
 
@@ -58,14 +60,35 @@ def test_an_official_split_is_used_only_where_it_is_asked_for(tmp_path: Path) ->
         find("mini-mias").read(tmp_path, official_split=True)
 
 
-def test_every_public_data_set_has_its_page_and_its_counts() -> None:
+@pytest.mark.parametrize("name", MAKERS)
+def test_what_macos_leaves_beside_each_file_is_not_the_data_sets(tmp_path: Path, name: str) -> None:
+    """AppleDouble files have the names of pictures, tables and outlines, behind `._`."""
+    MAKERS[name](tmp_path)
+    dataset = find(READ_AS.get(name, name))
+    before = dataset.scan(tmp_path)
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X")
+    (tmp_path / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    after = dataset.scan(tmp_path)
+    assert after.pictures == before.pictures
+    assert [entry for entry in after.rejected if entry.code != "hidden"] == [
+        entry for entry in before.rejected if entry.code != "hidden"
+    ]
+    assert after.warnings == before.warnings
+
+
+def test_every_data_set_has_its_page_its_counts_and_its_imitation() -> None:
     pages = Path(__file__).parents[2] / "docs" / "data-sets"
-    for name in set(DATASETS) - {"folder", "table", "phantom"}:
+    index = (pages / "README.md").read_text()
+    (kit,) = [line for line in index.splitlines() if "python -m disasymnet.testkit" in line]
+    assert set(re.findall(r"[a-z]+(?:-[a-z]+)?", kit.split("testkit ")[1])) - {"or"} == set(MAKERS)
+    for name in set(DATASETS) - {"phantom"}:
         text = (pages / f"{name}.md").read_text()
         assert "**Unverified on originals**" in text, name
         assert "**What the adapter knows**" in text, name
-        assert f"({name}.md)" in (pages / "README.md").read_text()
-        assert name in PUBLISHED
+        assert f"({name}.md)" in index
+        assert name in MAKERS
+        assert (name in PUBLISHED) == (name != "folder")
 
 
 def test_the_test_kit_is_a_program_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from disasymnet.datasets.table import scan
 from disasymnet.errors import DatasetError, MissingExtraError
 from disasymnet.records import Box, Circle, MaskFile, Scan
 from disasymnet.terms import Laterality, View
+from disasymnet.testkit.table import make_table
 
 HEADER = "patient_id,exam_id,image_path,laterality,view,abnormal"
 
@@ -55,6 +56,17 @@ def test_all_columns(tmp_path: Path) -> None:
     # A box without a label says nothing of the label, nor do empty cells.
     assert picture.abnormal is None
     assert picture.laterality is picture.view is picture.exam is None
+
+
+def test_the_imitation_is_read_through_its_column_map(tmp_path: Path) -> None:
+    """Semicolons, decimal commas, the table's own names; one column that nothing is known of."""
+    make_table(tmp_path)
+    found = scan(tmp_path)
+    assert {picture.pixel_mm for picture in found.pictures} == {1.5}
+    assert found.warnings == (
+        "columns that are not used: Remark", "1 pictures with BI-RADS 0 (assessment incomplete) count as abnormal",
+    )  # fmt: skip
+    assert [entry.path.name for entry in found.rejected] == ["105_2020_LEFT_CC.png"]
 
 
 def test_empty_cells_are_unknown_never_normal(tmp_path: Path) -> None:

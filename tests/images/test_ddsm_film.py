@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from disasymnet.errors import PictureError
 from disasymnet.images.ddsm_film import optical_density, read_ics
 from disasymnet.images.read import read_picture
 from disasymnet.testkit.ddsm import make_ddsm
+from disasymnet.testkit.films import LARGE
 from tests.images.lossless import encode
 
 
@@ -39,16 +41,22 @@ def test_scanners_without_a_curve_are_refused(scanner: str | None, image_id: str
     assert error.value.code == "scanner"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("ddsm")
+    make_ddsm(root)
+    return root / "cases/cancers/cancer_01/case3001"
+
+
 @pytest.fixture
-def case(tmp_path: Path) -> Path:
-    make_ddsm(tmp_path)
-    return tmp_path / "cases/cancers/cancer_01/case3001"
+def case(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "cases/cancers/cancer_01/case3001"))
 
 
 def test_the_card(case: Path) -> None:
     found = read_ics(case / "A-3001-1.ics")
     assert (found.scanner, found.density, len(found.views)) == ("HOWTEK", "3", 4)
-    assert found.views["LEFT_CC"].shape == (160, 120)
+    assert found.views["LEFT_CC"].shape == LARGE
     assert [found.views[name].overlay for name in ("LEFT_CC", "RIGHT_CC")] == [True, False]
     text = (case / "A-3001-1.ics").read_text()
     (case / "A-3001-1.ics").write_text(text.replace("RESOLUTION 43.5", "RESOLUTION"))  # a blank field
@@ -67,7 +75,7 @@ def test_damaged_streams_say_what_is_wrong(case: Path) -> None:
         (whole[: len(whole) // 2], "damaged"),
         (whole[:20], "damaged"),
         # The frame header announces 65535 lines.
-        (whole.replace(bytes([16, 0, 160, 0, 120]), bytes([16, 255, 255, 0, 120])), "size"),
+        (whole.replace(bytes([16, 1, 64, 0, 240]), bytes([16, 255, 255, 0, 240])), "size"),
     ):
         path.write_bytes(content)
         with pytest.raises(PictureError) as error:
@@ -119,7 +127,7 @@ def test_no_damage_to_a_stream_breaks_out(case: Path) -> None:
             content[place] = rng.integers(0, 256)
         path.write_bytes(bytes(content))
         try:
-            assert read_picture(path).pixels.shape == (160, 120)
+            assert read_picture(path).pixels.shape == LARGE
         except PictureError:
             refused += 1
     assert refused > 100

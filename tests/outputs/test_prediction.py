@@ -10,6 +10,7 @@ from disasymnet.errors import PairingError
 from disasymnet.outputs.overlay import colours, contour, heat_map
 from disasymnet.outputs.prediction import predict_to, save, to_dict
 from disasymnet.predict import Model
+from disasymnet.testkit.studies import Shot, Study
 from tests.evaluate.trained import known_cache, save_run, small_recipe
 from tests.test_predict import CARD, RECIPE, Marking, _source
 from tests.test_predict import exams as exams  # fixture
@@ -105,3 +106,20 @@ def test_two_files_and_a_folder_from_the_command(exams, tmp_path):
     assert "phantom" not in "".join(table)
     with pytest.raises(PairingError, match="1 files given"):
         predict_to([first / "R_CC.dcm"], run, tmp_path / "one", print)
+
+
+def test_what_is_no_picture_is_not_named_as_the_cause(tmp_path):
+    """Five texts and two films: in strict mode the films are why nothing is answered."""
+    run = save_run(tmp_path / "run", known_cache(tmp_path / "cache"), small_recipe("image.mm_per_pixel=3.2"))
+    films = Study("anna", [Shot("RCC"), Shot("LCC")], style="film")
+    for number, shot in enumerate(films.shots):
+        films.write(tmp_path / "in" / f"{shot.name}.dcm", shot, number)
+    for name in ("A.md", "B", "README.md", "x.txt", "y.csv"):
+        (tmp_path / "in" / name).write_text("a text")
+    with pytest.raises(PairingError) as refused:
+        predict_to([tmp_path / "in"], run, tmp_path / "out", print, strict=True)
+    assert "it is a Secondary Capture" in refused.value.what
+    assert "Leave --strict out" in str(refused.value.hint)
+    (tmp_path / "in" / "LCC.dcm").unlink()
+    with pytest.raises(PairingError, match=r"no two files here make a pair; RCC\.dcm: the exam has no usable CC"):
+        predict_to([tmp_path / "in"], run, tmp_path / "out", print)

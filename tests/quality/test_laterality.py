@@ -80,8 +80,12 @@ def test_each_planted_error_is_one_line(pictures: dict[str, Path], tmp_path: Pat
     Image.fromarray(np.arange(65536, dtype=np.uint32).reshape(256, 256).astype(np.uint16)).save(folder / "x.png")
     code, lines = run(folder, "--out", str(tmp_path / "bad.csv"))
     assert code == 1
-    found = {line.split(":")[0]: line.split(": ")[1] for line in lines[:-2]}
-    assert found == {
+    told = {line.split(": ")[0]: line.split(": ")[1] for line in lines[:-2]}
+    assert {name: told.pop(name) for name in ("notes.txt", "x.png", "3LCC.dcm")} == {
+        "notes.txt": "not compared, not_a_picture", "x.png": "not compared, no_side",
+        "3LCC.dcm": "not compared, no_side",
+    }  # fmt: skip
+    assert told == {
         "0LCC.dcm": "wall_side",
         "0RCC.dcm": "wall_orientation",
         "1LMLO.dcm": "orientation_side",
@@ -89,12 +93,15 @@ def test_each_planted_error_is_one_line(pictures: dict[str, Path], tmp_path: Pat
         "2LCC.dcm": "orientation_side",
         "2RCC.dcm": "laterality_conflict",
     }
-    assert lines[-2] == "9 pictures agree with their tags, 6 do not; not compared: 1 damaged, 2 no_side"
+    assert lines[-2] == "9 pictures agree with their tags, 6 do not; not compared: 2 no_side, 1 not_a_picture"
     with (tmp_path / "bad.csv").open(newline="") as file:
         rows = {row["picture"]: row for row in csv.DictReader(file)}
-    assert {name: row["code"] for name, row in rows.items()} == found
+    assert {name: row["code"] for name, row in rows.items() if row["result"] == "disagrees"} == told
+    assert {name: row["code"] for name, row in rows.items() if row["result"] == "not compared"} == {
+        "notes.txt": "not_a_picture", "x.png": "no_side", "3LCC.dcm": "no_side",
+    }  # fmt: skip
     assert rows["0RCC.dcm"]["reason"] == "the chest wall lies at the left edge, by PatientOrientation P/L at the right"
-    assert all(row["hint"] for row in rows.values())
+    assert all(row["reason"] and row["hint"] for row in rows.values())
 
 
 @pytest.mark.data

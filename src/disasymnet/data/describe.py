@@ -73,7 +73,8 @@ def _facts(dataset: str, found: Scan) -> Published | None:
 def _table(counts: Mapping[str, int], facts: Published | None) -> list[str]:
     columns: dict[str, Mapping[str, int]] = {"here": counts}
     if facts is not None:
-        columns |= {"published": facts.published} | ({"paper": facts.paper} if facts.paper else {})
+        others = {"published": facts.published, "paper": facts.paper}
+        columns |= {name: column for name, column in others.items() if column}
     rows = [
         name
         for name in counts
@@ -100,7 +101,7 @@ def _left_out(rejected: tuple[Rejected, ...], left_over: list[Rejected]) -> list
 def _differences(counts: Mapping[str, int], facts: Published, rejected: tuple[Rejected, ...]) -> list[str]:
     """Every row where here and published differ, with the reason, and the notes on the others' numbers."""
     differing = [name for name in facts.published if counts[name] != facts.published[name]]
-    lines = [] if differing else ["Here and published agree in every row."]
+    lines = [] if differing or not facts.published else ["Here and published agree in every row."]
     if "pictures" in differing:
         lines.append(_pictures(counts["pictures"] - facts.published["pictures"], facts, rejected))
     for name in differing:

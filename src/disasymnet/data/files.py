@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,22 @@ def replace_file(path: Path, content: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def check_folder(out: Path) -> None:
+    """Nothing, or the OSError that making this folder and writing into it would meet."""
+    there = next(each for each in (out.absolute(), *out.absolute().parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
+
+
+def check_file(out: Path) -> None:
+    """Nothing, or the OSError that writing this file would meet."""
+    if out.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
+    check_folder(out.parent)
 
 
 def digest_of(values: Any) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from disasymnet.data.files import replace_file
+from disasymnet.errors import printable
 from disasymnet.records import Mammogram
 
 
@@ -40,6 +41,10 @@ class Names:
             return plain
         return self._hash("id", *words)
 
+    def secret(self, kind: str, *words: str) -> str:
+        """A hash, salted where the set is not public, of words that are shown of no set."""
+        return self._hash(kind, *words)
+
     def picture(self, path: Path) -> str:
         """The last two parts of a public picture's path, else a salted hash."""
         return "/".join(path.parts[-2:]) if self._show else self._hash("picture", str(path))
@@ -47,7 +52,7 @@ class Names:
     def shown(self, pictures: Sequence[Mammogram], plain: str, hidden: str) -> str:
         """What a person reads: with the file names where the set is public."""
         stems = ", ".join(picture.path.stem for picture in pictures)
-        return f"{plain} ({stems})" if self._public else hidden
+        return f"{plain} ({printable(stems)})" if self._public else hidden
 
     def without(self, text: str, path: Path) -> str:
         """The text without the picture's name, where that may not be shown."""
@@ -57,4 +62,4 @@ class Names:
         return text
 
     def _hash(self, *words: str) -> str:
-        return hashlib.sha256("\x1f".join((self._salt, *words)).encode()).hexdigest()[:16]
+        return hashlib.sha256("\x1f".join((self._salt, *words)).encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from disasymnet.data.files import replace_file
-from disasymnet.errors import PictureError
+from disasymnet.errors import PictureError, printable
 from disasymnet.images.read import Reading, read_facts, read_picture
 from disasymnet.records import Mammogram, Rejected, Scan
 from disasymnet.terms import Laterality, View
@@ -20,6 +21,8 @@ _PAIR_COLUMNS = (
     "id", "patient", "exam", "view", "implant_displaced", "right", "left",
     *(f"{side}_{name}" for side in ("right", "left") for name in _SIDE_COLUMNS), "notes",
 )  # fmt: skip
+
+_BYSTANDERS = ("not_a_picture", "hidden", "partner")  # codes of files that lost nothing, or only their partner
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Listed:
 
 def write_pairs(path: Path, pairs: Iterable[Listed], name_of: Callable[[Path], str]) -> None:
     """The pair table: which file stands on which side, and which tag said so (`data set` where no tag was asked)."""
-    _write(path, _PAIR_COLUMNS, sorted(_pair_row(pair, name_of) for pair in pairs))
+    write_table(path, _PAIR_COLUMNS, sorted(_pair_row(pair, name_of) for pair in pairs))
 
 
 def write_rejected(
@@ -48,7 +51,18 @@ def write_rejected(
         (name_of(entry.path), entry.code, plain(entry.reason, entry.path), plain(entry.hint, entry.path))
         for entry in rejected
     )
-    _write(path, ("picture", "code", "reason", "hint"), rows)
+    write_table(path, ("picture", "code", "reason", "hint"), rows)
+
+
+def cause(rejected: Sequence[Rejected]) -> Rejected:
+    """Why nothing is left: one of those left out for the commonest reason; what never was a picture comes last."""
+    codes = Counter(entry.code for entry in rejected)
+    reasons = Counter((entry.code, entry.reason) for entry in rejected)
+
+    def rank(entry: Rejected) -> tuple[int, ...]:
+        return entry.code in _BYSTANDERS, -codes[entry.code], -reasons[entry.code, entry.reason]
+
+    return min(rejected, key=rank)
 
 
 def readable(found: Scan, reading: Reading, *, pixels: bool) -> Scan:
@@ -91,7 +105,8 @@ def _side_cells(picture: Mammogram | None) -> tuple[str, ...]:
     return tags.laterality_from or "", tags.view_from or "", size, tags.pixel_mm_from or "", kind
 
 
-def _write(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A CSV file whose cells no spreadsheet takes for formulas."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -100,5 +115,5 @@ def _write(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 
 def _cell(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """A cell of one line that no spreadsheet takes for a formula."""
+    return f"'{printable(cell)}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else printable(cell)

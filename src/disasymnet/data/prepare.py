@@ -7,7 +7,6 @@ other one stands in pairs.csv.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -16,11 +15,11 @@ from pathlib import Path
 
 from disasymnet.data.cache import Cache, Manifest, member_of, write_cache
 from disasymnet.data.contact_sheet import contact_sheet
-from disasymnet.data.files import replace_file
 from disasymnet.data.identity import Names
-from disasymnet.data.listing import PAIRS, REJECTED, Listed, readable, write_pairs, write_rejected
+from disasymnet.data.listing import PAIRS, REJECTED, Listed, cause, readable, write_pairs, write_rejected
 from disasymnet.data.manifest import Cached, CachedPair, CachedSingle
 from disasymnet.data.pairing import pair_up
+from disasymnet.data.request import claim
 from disasymnet.data.splits import PAPER_SHARES, Shares, make_splits
 from disasymnet.data.tasks import Task
 from disasymnet.data.tumours import TumourSet
@@ -31,7 +30,6 @@ from disasymnet.progress import Say, clock, track
 from disasymnet.records import Mammogram, Rejected, Scan
 from disasymnet.settings import ImageSettings
 
-_REQUEST = "request.json"
 _SHEET = "contact-sheet.png"
 
 # A full-field picture of 17 MB, uncompressed or JPEG 2000, takes 0.2 to 0.9 s (`benchmarks/preprocess.py`).
@@ -45,6 +43,8 @@ class PrepareOptions:
     dataset: str
     public: bool
     """True: names of patients and pictures may be shown; else salted hashes stand for them."""
+    root: Path | None = None
+    """The folder or table that was scanned; None: the folder that holds all pictures."""
     workers: int | None = None
     """None: as many as cores and memory allow."""
     tumours: Path | None = None
@@ -61,12 +61,18 @@ class PrepareOptions:
 def prepare(scan: Scan, settings: ImageSettings, out: Path, options: PrepareOptions, say: Say) -> Cache:
     """Make, or finish, the cache at `out`, and open it.
 
-    CacheError if the folder holds something else, the disk is too small or full; DatasetError if nothing is left or the
-    tumour set cannot be read; LeakError if the data set's own split has one patient in two.
+    CacheError if the folder holds something else, be it a cache of other pictures, or the disk is too small or full;
+    DatasetError if nothing is left or the tumour set cannot be read; LeakError if the data set's own split has one
+    patient in two.
     """
-    _claim(out, settings, options)
+    wanted = {
+        "dataset": options.dataset,
+        "public": options.public,
+        "image": settings.model_dump(mode="json"),
+        **({"strict": True} if options.strict else {}),
+    }
+    names = claim(out, wanted, options.root, [each.path for each in scan.pictures], show=options.names, say=say)
     tumours = None if options.tumours is None else TumourSet.read(options.tumours)
-    names = Names.of_cache(out, public=options.public, show=options.names)
     if options.strict:
         # What headers alone refuse is known before anything costly.
         scan = readable(scan, Reading(strict=True), pixels=False)
@@ -115,33 +121,6 @@ def _finish(
     cache = write_cache(out, manifest, splits, tumours=tumours)
     contact_sheet(cache, out / _SHEET)
     return cache
-
-
-def _claim(out: Path, settings: ImageSettings, options: PrepareOptions) -> None:
-    """Make sure that the folder is ours: new, empty, or begun with the same settings."""
-    wanted = {
-        "dataset": options.dataset,
-        "public": options.public,
-        "image": settings.model_dump(mode="json"),
-        **({"strict": True} if options.strict else {}),
-    }
-    path = out / _REQUEST
-    if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            found = None
-        if found != wanted:
-            what = "the folder holds a cache of another data set or with other settings"
-            raise CacheError(what, where=out, hint="Choose another folder, or delete this one.")
-        return
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        what = "the folder is not empty and holds no cache that was begun here"
-        raise CacheError(what, where=out, hint="Name a new folder.")
-    try:
-        replace_file(path, (json.dumps(wanted, indent=1) + "\n").encode())
-    except OSError as error:
-        raise CacheError(f"the folder cannot be written ({error.strerror})", where=out) from None
 
 
 def _tasks(
@@ -237,9 +216,9 @@ def _bytes(picture: Mammogram) -> int:
 
 def _left_out(rejected: Sequence[Rejected]) -> str:
     if not rejected:
-        return "no picture is left out"
+        return "no file is left out"
     codes = ", ".join(f"{count} {code}" for code, count in sorted(Counter(e.code for e in rejected).items()))
-    return f"{len(rejected)} pictures left out ({codes}): rejected.csv says why"
+    return f"{len(rejected)} files left out ({codes}): rejected.csv says why"
 
 
 def _size(count: float) -> str:
@@ -264,9 +243,11 @@ def _count(tasks: Sequence[Task]) -> str:
 def _commonest(rejected: Sequence[Rejected]) -> str:
     if not rejected:
         return "The folder holds no pictures of this data set."
-    ((code, count),) = Counter(entry.code for entry in rejected).most_common(1)
-    reason = next(entry.reason for entry in rejected if entry.code == code)
-    return f"{len(rejected)} pictures were left out, {count} of them as {code!r}: {reason}."
+    first = cause(rejected)
+    reasons = {entry.reason for entry in rejected if entry.code == first.code}
+    count = sum(entry.code == first.code for entry in rejected)
+    such = ", such as" if len(reasons) > 1 else ""
+    return f"{len(rejected)} files were left out, {count} of them as {first.code!r}{such}: {first.reason}."
 
 
 def _summary(cache: Cache, rejected: Sequence[Rejected], reused: int) -> list[str]:

@@ -10,11 +10,12 @@ from disasymnet.data.listing import PAIRS, REJECTED, Listed, readable, write_pai
 from disasymnet.data.pairing import pair_up
 from disasymnet.datasets import find
 from disasymnet.datasets.folder import scan as scan_files
-from disasymnet.errors import DatasetError
+from disasymnet.errors import DatasetError, printable
 from disasymnet.images.read import Reading
 from disasymnet.records import Pair, Rejected, Scan
 
-SHOWN = 10  # refusals of one kind that are listed by name
+SHOWN = 10  # files that are listed by name for one reason
+REASONS = 5  # that are shown of one code
 
 
 def survey(
@@ -48,9 +49,6 @@ def survey(
 def _write(out: Path, folder: Path, pairs: list[Pair], rejected: list[Rejected], *, public: bool) -> None:
     names = Names.of_cache(out, public=public)
 
-    def name_of(path: Path) -> str:
-        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
-
     listed = [
         Listed(
             id=names.id(pair.patient, pair.exam, pair.view, *(["ID"] if pair.implant_displaced else [])),
@@ -63,8 +61,8 @@ def _write(out: Path, folder: Path, pairs: list[Pair], rejected: list[Rejected],
         )
         for pair in pairs
     ]
-    write_pairs(out / PAIRS, listed, name_of)
-    write_rejected(out / REJECTED, rejected, name_of, lambda text, path: text)
+    write_pairs(out / PAIRS, listed, lambda path: _name(path, folder))
+    write_rejected(out / REJECTED, rejected, lambda path: _name(path, folder), lambda text, path: text)
 
 
 def _pairs(pairs: list[Pair]) -> list[str]:
@@ -76,13 +74,20 @@ def _pairs(pairs: list[Pair]) -> list[str]:
 
 
 def _rejected(rejected: list[Rejected], folder: Path) -> list[str]:
+    """The commonest code first; of each code its reasons, with the files that they are true of."""
     lines = []
-    for code, count in Counter(entry.code for entry in rejected).most_common():
+    for code, _ in Counter(entry.code for entry in rejected).most_common():
         of_code = [entry for entry in rejected if entry.code == code]
-        lines.append(f"left out, {code} ({count}): {of_code[0].reason}. {of_code[0].hint}".rstrip())
-        for entry in of_code[:SHOWN]:
-            inside = entry.path.is_relative_to(folder)
-            lines.append(f"  {entry.path.relative_to(folder) if inside else entry.path.name}")
-        if count > SHOWN:
-            lines.append(f"  and {count - SHOWN} more")
+        reasons = Counter((entry.reason, entry.hint) for entry in of_code).most_common()
+        for (reason, hint), count in reasons[:REASONS]:
+            lines.append(f"left out, {code} ({count}): {reason}. {hint}".rstrip())
+            names = [_name(entry.path, folder) for entry in of_code if (entry.reason, entry.hint) == (reason, hint)]
+            lines += [f"  {name}" for name in names[:SHOWN]]
+            lines += [f"  and {count - SHOWN} more"] if count > SHOWN else []
+        if others := sum(count for _, count in reasons[REASONS:]):
+            lines.append(f"left out, {code} ({others} more, for other reasons): --out DIR lists them")
     return lines
+
+
+def _name(path: Path, folder: Path) -> str:
+    return printable(path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name)

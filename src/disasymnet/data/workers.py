@@ -15,8 +15,9 @@ from disasymnet.data.making import make
 from disasymnet.data.tasks import Made, Task, reject
 from disasymnet.errors import RecipeError
 
-WORKER_BYTES = 1_200_000_000
-"""A pair of 40-million-pixel pictures with its intermediate steps, and the libraries."""
+WORKER_BYTES = 1_400_000_000
+"""A pair of 40-million-pixel pictures with its intermediate steps and the libraries (0.7 GB), and its decoding child
+(0.5 GB at its own bound); the rest is for masks and lesion-free pictures of that size."""
 
 
 def choose_workers(tasks: int, wanted: int | None = None, memory_limit: int | None = None) -> int:

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from disasymnet.datasets.below import matching
 from disasymnet.datasets.headers import read_header
 from disasymnet.datasets.tables import Record, read_table
 from disasymnet.errors import DatasetError, PictureError
@@ -114,7 +115,7 @@ class _Notes:
 def _tables(root: Path) -> tuple[dict[str, list[Record]], list[str]]:
     if not root.is_dir():
         raise DatasetError("there is no such folder", where=root, hint="Name the folder with tables and pictures.")
-    places = {path.name: path for path in sorted(root.rglob("*_case_description_*_set.csv"))}
+    places = {path.name: path for path in matching(root, "*_case_description_*_set.csv")}
     tables = {name: read_table(places[name], COLUMNS) for name in TABLES if name in places}
     if not tables:
         hint = f"Download them beside the pictures: {', '.join(TABLES)}."
@@ -125,7 +126,7 @@ def _tables(root: Path) -> tuple[dict[str, list[Record]], list[str]]:
 def _folders(root: Path) -> dict[str, list[Path]]:
     """Case folder -> its DICOM files, at whatever depth both lie."""
     folders: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(root.rglob("*.dcm")):
+    for path in matching(root, "*.dcm"):
         for part in path.relative_to(root).parts[:-1]:
             if _FOLDER.fullmatch(part):
                 folders[part].append(path)

@@ -16,6 +16,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from disasymnet.datasets.below import matching
 from disasymnet.datasets.headers import read_header
 from disasymnet.datasets.tables import Record, read_table
 from disasymnet.errors import DatasetError, PictureError
@@ -48,7 +49,7 @@ def scan(root: Path) -> Scan:
     rows = {} if table is None else _rows(table)
     pictures: list[Mammogram] = []
     rejected: list[Rejected] = []
-    for path in sorted(root.rglob("*.dcm")) if root.is_dir() else []:
+    for path in matching(root, "*.dcm") if root.is_dir() else ():
         places = [at for at, part in enumerate(path.parts) if _ID.fullmatch(part)]
         if not places:
             continue
@@ -68,8 +69,8 @@ def scan(root: Path) -> Scan:
 
 
 def _table(root: Path) -> Path | None:
-    found = sorted(path for suffix in ("xlsx", "csv") for path in root.rglob(f"{TABLE}.{suffix}"))
-    return found[0] if found else None
+    found = matching(root, f"{TABLE}.xlsx", f"{TABLE}.csv")
+    return next(found, None)
 
 
 def _rows(table: Path) -> dict[Breast, Record]:

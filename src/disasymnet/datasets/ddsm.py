@@ -24,6 +24,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from disasymnet.datasets.below import matching
 from disasymnet.datasets.overlay import Abnormality, read_overlay
 from disasymnet.datasets.tables import Record, read_table
 from disasymnet.errors import DatasetError, PictureError
@@ -51,6 +52,7 @@ SHAPES = {
 
 _MASK = re.compile(r"(?P<film>.+)_mask\d?\.(?:jpe?g|png)", re.I)
 _STRAY = re.compile(r".*(?:\.LJPEG\.[12]|~|#|\.OVERLAYu)|jpeg", re.I)
+_PACKED = re.compile(r"[A-D]_\d{4}_\d+\.(?:LEFT|RIGHT)_(?:CC|MLO)\.OVERLAY\.gz", re.I)
 _NO_CARD = Case(None, None, {})
 _AGAIN = "Download it again, or use what is there."
 
@@ -87,12 +89,14 @@ class _Notes:
     """What is counted on the way."""
 
     stray: int = 0
+    packed: int = 0
     unknown: int = 0
     unplaced: int = 0
 
     def lines(self) -> tuple[str, ...]:
         words = {
             "stray files that were passed over": self.stray,
+            "OVERLAY files that are packed: unpack them with gunzip, their outlines are not read": self.packed,
             "pictures of cancer or benign cases without an outline on either side, label unknown "
             "(the paper counts them as normal)": self.unknown,
             "marked pictures without a readable outline: abnormal, place unknown": self.unplaced,
@@ -134,7 +138,7 @@ def _folders(root: Path, notes: _Notes) -> list[_Folder]:
     def of(path: Path, image_id: str) -> _Folder:
         return folders.setdefault((path.parent, image_id.upper()), _Folder(path.parent, image_id.upper()))
 
-    for path in sorted(each for each in root.rglob("*") if each.is_file()):
+    for path in (each for each in matching(root, "*") if each.is_file()):
         if film := FILM.fullmatch(path.name):
             of(path, film["id"]).films[f"{film['side']}_{film['view']}".upper()] = path
         elif film := FILM.fullmatch(path.name.removesuffix(".gz")):
@@ -145,12 +149,13 @@ def _folders(root: Path, notes: _Notes) -> list[_Folder]:
             of(path, path.stem.replace("-", "_"))
         else:
             notes.stray += bool(_STRAY.fullmatch(path.name))
+            notes.packed += bool(_PACKED.fullmatch(path.name))
     return [folders[key] for key in sorted(folders)]
 
 
 def _table(root: Path) -> dict[str, Record]:
     """Rows of Mini-DDSM's table by file name; empty where it is not there."""
-    found = [path for suffix in (".xlsx", ".csv") for path in root.rglob(TABLE + suffix)]
+    found = list(matching(root, TABLE + ".xlsx", TABLE + ".csv"))
     columns = ("fullPath", "fileName", "Tumour_Contour", "Density")
     return {row["fileName"]: row for row in read_table(found[0], columns)} if found else {}
 

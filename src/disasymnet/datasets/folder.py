@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
-from disasymnet.errors import DatasetError, PictureError
-from disasymnet.images.read import read_facts
-from disasymnet.images.refusals import refusal
+from disasymnet.datasets.below import every_file
+from disasymnet.errors import PictureError
+from disasymnet.images.read import Facts, read_facts
 from disasymnet.progress import track
 from disasymnet.records import Mammogram, Rejected, Scan
 
@@ -16,55 +16,41 @@ from disasymnet.records import Mammogram, Rejected, Scan
 def scan(root: Path) -> Scan:
     """Every file below `root`, by its header: a picture with the facts it states, or a refusal with the reason.
 
-    Names of files decide nothing. Labels are unknown. Hidden files are passed over; links are followed to files below
-    `root` only. A picture without PatientID belongs to the patient of its study. DatasetError without a folder, or
-    without a file in it.
+    Names of files decide nothing. Labels are unknown. Hidden files are refused; links are followed to files below
+    `root` only. A picture without PatientID belongs to the patient of its study; a PatientID that several issuers gave
+    stands for as many patients. DatasetError without a folder, or without a file in it.
     """
-    if not root.is_dir():
-        raise DatasetError("there is no such folder", where=root, hint="Give the folder that holds the pictures.")
-    pictures: list[Mammogram] = []
+    files = every_file(root)
+    read: list[tuple[Path, Facts]] = []
     rejected: list[Rejected] = []
-    files = list(files_below(root))
     for path, error in track(files, "scan", len(files)):
         try:
             if error is not None:
                 raise error
-            pictures.append(_mammogram(path))
+            read.append((path, read_facts(path)))
         except PictureError as found:
             rejected.append(Rejected(path, found.code, found.what, found.hint or ""))
-    if not pictures and not rejected:
-        raise DatasetError("the folder holds no file", where=root, hint="Give the folder that holds the pictures.")
-    return Scan(tuple(pictures), tuple(rejected))
+    several = _of_several_issuers(facts for _, facts in read)
+    what = f"PatientIDs that several issuers gave, each taken for several patients: {len(several)}"
+    pictures = tuple(_mammogram(path, facts, several) for path, facts in read)
+    return Scan(pictures, tuple(rejected), (what,) if several else ())
 
 
-def files_below(root: Path) -> Iterator[tuple[Path, PictureError | None]]:
-    """Every file below a folder in the order of its names, hidden ones left out, and why one must not be opened.
-
-    Folders that are links are not entered.
-    """
-    top = root.resolve()
-    closed: list[OSError] = []
-    for folder, folders, names in os.walk(root, onerror=closed.append):
-        folders.sort()
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
-        for name in sorted((*names, *links)):
-            path = Path(folder) / name
-            if name.startswith("."):
-                continue
-            if path.is_symlink() and not path.resolve().is_relative_to(top):
-                yield path, refusal("outside", "it is a link that leaves the folder", path)
-            elif name not in links:
-                yield path, None
-    for error in closed:
-        yield Path(error.filename), refusal("unreadable", f"the folder cannot be opened ({error.strerror})")
+def _of_several_issuers(every: Iterable[Facts]) -> set[str]:
+    """PatientIDs that more than one IssuerOfPatientID gave. Of one issuer a picture that names none is taken to be."""
+    issuers: dict[str, set[str]] = defaultdict(set)
+    for facts in every:
+        if facts.patient and facts.issuer:
+            issuers[facts.patient].add(facts.issuer)
+    return {patient for patient, found in issuers.items() if len(found) > 1}
 
 
-def _mammogram(path: Path) -> Mammogram:
-    facts = read_facts(path)
+def _mammogram(path: Path, facts: Facts, several: set[str]) -> Mammogram:
+    # Written as HL7 writes an identifier with its issuer (CX).
+    patient = f"{facts.patient}^^^{facts.issuer or ''}" if facts.patient in several else facts.patient
     return Mammogram(
         path=path,
-        patient=facts.patient or facts.exam,
+        patient=patient or facts.exam,
         exam=facts.exam,
         laterality=facts.laterality,
         view=facts.view,

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
+from disasymnet.datasets.below import matching
 from disasymnet.datasets.tables import Record, read_table
 from disasymnet.errors import DatasetError
 from disasymnet.records import Circle, Finding, Mammogram, Outline, Region, Rejected, Scan
@@ -73,7 +74,7 @@ def scan(root: Path) -> Scan:
     if not files:
         hint = "Name the folder that holds AllDICOMs, AllXML and INbreast.csv or INbreast.xls."
         raise DatasetError("no picture of INbreast is here", where=root, hint=hint)
-    outlines = {path.stem: path for path in sorted(root.rglob("*.xml")) if re.fullmatch(r"\d{8}", path.stem)}
+    outlines = {path.stem: path for path in matching(root, "*.xml") if re.fullmatch(r"\d{8}", path.stem)}
     counts: Counter[str] = Counter()
     pictures: dict[object, Mammogram] = {}
     delimiter = ";" if table.suffix.lower() == ".csv" else ","
@@ -100,7 +101,7 @@ def scan(root: Path) -> Scan:
 
 def _table(root: Path) -> Path:
     for suffix in (".csv", ".xls", ".xlsx"):
-        found = sorted(root.rglob(f"INbreast{suffix}")) if root.is_dir() else []
+        found = list(matching(root, f"INbreast{suffix}")) if root.is_dir() else []
         if found:
             return found[0]
     hint = "INbreast.csv or INbreast.xls lies beside AllDICOMs; without it there are no labels."
@@ -111,7 +112,7 @@ def _files(root: Path) -> tuple[dict[str, _File], list[Rejected]]:
     """Pictures by their eight digits; files with other names cannot be told apart by patient."""
     files: dict[str, _File] = {}
     rejected = []
-    for path in sorted(root.rglob("*.dcm")):
+    for path in matching(root, "*.dcm"):
         name = _NAME.fullmatch(path.name)
         side = Laterality.parse(name["side"]) if name else None
         if name is None or side is None:

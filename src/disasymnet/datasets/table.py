@@ -103,7 +103,7 @@ def _whole(text: str) -> str:
 
 def _pixel_mm(text: str) -> float | None:
     try:
-        value = float(text)
+        value = float(text.replace(",", "."))
     except ValueError:
         return None
     return value if 0.01 <= value <= 2 else None

@@ -19,6 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from disasymnet.datasets.below import matching
 from disasymnet.datasets.tables import Record, read_table
 from disasymnet.errors import DatasetError
 from disasymnet.records import Box, Finding, Mammogram, Rejected, Scan
@@ -77,7 +78,7 @@ def scan(root: Path) -> Scan:
 
 
 def _find(root: Path, name: str) -> Path | None:
-    return next(iter(sorted(root.rglob(name))), None) if root.is_dir() else None
+    return next(matching(root, name), None) if root.is_dir() else None
 
 
 def _mammogram(row: Record, table: Path, findings: list[Finding]) -> Mammogram:

@@ -26,11 +26,12 @@ Report = tuple[Facts, tuple[tuple[GreyStep, NDArray[np.uint8]], ...], str]
 def decode_facts(path: Path, reading: Reading = LENIENT) -> Facts:
     """As `disasymnet.images.read.read_facts`."""
     if not is_dicom(path):
+        film = path.suffix.upper() == ".LJPEG"
+        found = Facts(detector="film") if film else raster_facts(path, reading.most_pixels)
         if reading.strict:
+            # What is no picture at all was refused as such.
             raise refusal("strict_raster", "it is no DICOM file", path)
-        if path.suffix.upper() == ".LJPEG":
-            return Facts(detector="film")
-        return raster_facts(path, reading.most_pixels)
+        return found
     try:
         with path.open("rb") as file:
             return open_facts(file, path, reading)[0]
@@ -44,7 +45,7 @@ def decode_picture(path: Path, reading: Reading = LENIENT) -> Picture:
     """As `disasymnet.images.read.read_picture`; MemoryError may leave it too."""
     if not is_dicom(path):
         if reading.strict:
-            raise refusal("strict_raster", "it is no DICOM file", path)
+            decode_facts(path, reading)
         if path.suffix.upper() == ".LJPEG":
             return read_ljpeg(path)
         return read_raster(path, reading.most_pixels)
@@ -95,6 +96,8 @@ def is_dicom(path: Path) -> bool:
         raise refusal("missing", "there is no such file", path) from None
     except OSError as error:
         raise refusal("unreadable", f"the file cannot be opened ({error.strerror})", path) from error
+    if not head:
+        raise refusal("damaged", "the file is empty", path)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         raise refusal("not_dicom", "it is an archive", path)
     return head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom")

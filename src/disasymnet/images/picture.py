@@ -63,6 +63,8 @@ class Facts:
     """Stored bits a pixel."""
     patient: str | None = field(default=None, repr=False)
     """PatientID: to pair pictures by, never to be shown."""
+    issuer: str | None = field(default=None, repr=False)
+    """IssuerOfPatientID: the same PatientID of two issuers names two patients."""
     exam: str | None = field(default=None, repr=False)
     """StudyInstanceUID: as `patient`."""
     notes: tuple[str, ...] = ()

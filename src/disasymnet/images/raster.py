@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from disasymnet.errors import PictureError
 from disasymnet.images.grey import look_up
@@ -23,6 +23,7 @@ from disasymnet.images.refusals import refusal
 T = TypeVar("T")
 
 _FORMATS = ("PPM", "PNG", "TIFF", "WEBP", "JPEG")
+_SUFFIXES = (".pgm", ".ppm", ".pnm", ".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF tags and value
 
 # A lossy coder of a grey picture may leave its three channels this many levels apart.
@@ -81,6 +82,8 @@ def _open(path: Path, work: Callable[[Image.Image], T], most_pixels: int) -> T:
     except Image.DecompressionBombError:
         raise refusal("too_large", f"it has more than {most_pixels:,} pixels", path) from None
     except Exception as error:
+        if isinstance(error, UnidentifiedImageError) and path.suffix.lower() not in _SUFFIXES:
+            raise refusal("not_a_picture", "it does not begin as a picture of any kind", path) from None
         # Damaged files raise whatever their decoder happens to meet.
         raise PictureError(
             f"the file cannot be read as a picture ({type(error).__name__})",

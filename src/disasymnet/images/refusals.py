@@ -16,6 +16,8 @@ NEXT_STEP = {
     "missing": "Check the path.",
     "unreadable": "Give a file that can be opened, not a folder or device.",
     "outside": "Copy the file into the folder, or give the folder that it lies in.",
+    "hidden": "Leave it; if it is a picture, give it a name without the dot.",
+    "not_a_picture": "Leave it; if it should be one, copy it again. DICOM, PGM, PNG, TIFF, WebP and JPEG are read.",
     "not_dicom": "Give a DICOM file with its 128 bytes of preamble and `DICM`; DICOMDIRs and archives are not opened.",
     "damaged": _COPY,
     # The limits

@@ -67,6 +67,7 @@ def facts(header: Header) -> Facts:
         detector="film" if film else "digital",
         bits=header.whole("BitsStored"),
         patient=patient,
+        issuer=header.text("IssuerOfPatientID").upper() or None,
         exam=exam,
         notes=tuple(notes),
         exposure=Exposure(

@@ -12,7 +12,8 @@ import numpy as np
 
 from disasymnet import __version__
 from disasymnet.data.files import replace_file
-from disasymnet.errors import PairingError
+from disasymnet.data.listing import cause
+from disasymnet.errors import PairingError, printable
 from disasymnet.evaluate.forward import cam_cut
 from disasymnet.evaluate.tables import write_csv
 from disasymnet.outputs.overlay import NOTE, SYNTHETIC_NOTE, grey16, heat_map, rgb8
@@ -108,7 +109,7 @@ def _folder(model: Model, folder: Path, out: Path, say: Say, *, strict: bool) ->
     for number, (pair, prediction) in enumerate(answers, 1):
         name = f"{number:04d}-{pair.view}"
         save(prediction, out / name, level=level)
-        say(f"{name}: {pair.pictures.right.path.name} and {pair.pictures.left.path.name}")
+        say(f"{name}: {printable(pair.pictures.right.path.name)} and {printable(pair.pictures.left.path.name)}")
         rows.append(
             {
                 "folder": name,
@@ -121,7 +122,7 @@ def _folder(model: Model, folder: Path, out: Path, say: Say, *, strict: bool) ->
             }
         )
     if not rows:
-        first = next(entry for entry in rejected if entry.code != "partner")
+        first = cause(rejected)
         raise PairingError(f"no pair could be answered: {first.reason}", where=first.path, hint=first.hint)
     columns = ["folder", "asymmetry", "right", "left", "warnings", "right_sha256", "left_sha256"]
     write_csv(out / "predictions.csv", columns, rows)
@@ -129,5 +130,6 @@ def _folder(model: Model, folder: Path, out: Path, say: Say, *, strict: bool) ->
 
 
 def _left_out(rejected: Sequence[Rejected], folder: Path) -> list[str]:
-    lines = [f"  {entry.path.relative_to(folder)}: {entry.reason}. {entry.hint}".rstrip() for entry in rejected]
+    names = [printable(entry.path.relative_to(folder).as_posix()) for entry in rejected]
+    lines = [f"  {name}: {entry.reason}. {entry.hint}".rstrip() for name, entry in zip(names, rejected, strict=True)]
     return [f"{len(rejected)} files left out:", *lines] if rejected else []

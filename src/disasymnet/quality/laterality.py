@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from disasymnet.data.listing import write_rejected
-from disasymnet.datasets.folder import files_below
-from disasymnet.errors import DatasetError, PictureError
+from disasymnet.data.listing import write_table
+from disasymnet.data.pairing import NEXT_STEP as PAIR_STEP
+from disasymnet.datasets.below import every_file
+from disasymnet.errors import PictureError, printable
 from disasymnet.images.breast import find_breast
 from disasymnet.images.picture import Facts
 from disasymnet.images.read import read_picture
@@ -29,6 +30,7 @@ NEXT_STEP = {
     "orientation_side": f"{_LOOK} Have the sender correct ImageLaterality or PatientOrientation.",
 }
 """Codes of disagreement, each with the next step; `laterality_conflict` comes from the reader."""
+COLUMNS = ("picture", "result", "code", "reason", "hint")
 
 
 @dataclass(frozen=True)
@@ -37,47 +39,60 @@ class Checked:
 
     agree: int
     disagreements: tuple[Rejected, ...]
-    unchecked: dict[str, int]
-    """Files that could not be compared: by the code of their refusal, or `no_side` where no tag tells."""
+    not_compared: tuple[Rejected, ...]
+    """Files that could not be compared, with the code of their refusal, or `no_side` where no tag tells."""
 
     def text(self, folder: Path) -> str:
-        """One line a disagreement, then the counts."""
+        """One line a disagreement, one a file that was not compared, then the counts."""
         lines = [f"{_inside(found.path, folder)}: {found.code}: {found.reason}" for found in self.disagreements]
+        lines += [
+            f"{_inside(found.path, folder)}: not compared, {found.code}: {found.reason}" for found in self.not_compared
+        ]
         wrong = len({found.path for found in self.disagreements})
-        rest = ", ".join(f"{count} {code}" for code, count in sorted(self.unchecked.items()))
+        codes = Counter(found.code for found in self.not_compared)
+        rest = ", ".join(f"{count} {code}" for code, count in sorted(codes.items()))
         counts = f"{self.agree} pictures agree with their tags, {wrong} do not"
         return "\n".join([*lines, counts + (f"; not compared: {rest}" if rest else "")])
 
+    def write(self, path: Path, folder: Path) -> None:
+        """The same as a CSV file of `COLUMNS`: one row a disagreement, one a file that was not compared."""
+        results = (("disagrees", self.disagreements), ("not compared", self.not_compared))
+        rows = [
+            (_inside(found.path, folder), result, found.code, found.reason, found.hint)
+            for result, entries in results
+            for found in entries
+        ]
+        write_table(path, COLUMNS, sorted(rows))
+
 
 def check(folder: Path, out: Path | None = None) -> Checked:
-    """Compare every picture below a folder with its tags; `out`: a CSV file, one row a disagreement.
+    """Compare every picture below a folder with its tags; `out`: a CSV file as `Checked.write` makes it.
 
-    DatasetError if there is no file.
+    DatasetError without a folder, or without a file in it.
     """
-    files = list(files_below(folder)) if folder.is_dir() else []
-    if not files:
-        what = "the folder holds no file" if folder.is_dir() else "there is no such folder"
-        raise DatasetError(what, where=folder, hint="Give the folder that holds the pictures.")
-    agree, found, unchecked = 0, list[Rejected](), Counter[str]()
+    files = every_file(folder)
+    agree, found, rest = 0, list[Rejected](), list[Rejected]()
     for path, refused in track(files, "check", len(files)):
         try:
             if refused is not None:
                 raise refused
             picture = read_picture(path)
             if usual_wall(picture.facts) is None:
-                unchecked["no_side"] += 1
+                rest.append(Rejected(path, "no_side", "no tag says which breast it shows", PAIR_STEP["no_side"]))
                 continue
             wrong = list(_disagreements(path, picture.facts, find_breast(picture.pixels).chest_wall))
         except PictureError as error:
+            refusal = Rejected(path, error.code, error.what, error.hint or "")
             if error.code != "laterality_conflict":
-                unchecked[error.code] += 1
+                rest.append(refusal)
                 continue
-            wrong = [Rejected(path, error.code, error.reason, error.hint or "")]
+            wrong = [refusal]
         found += wrong
         agree += not wrong
+    checked = Checked(agree, tuple(found), tuple(rest))
     if out is not None:
-        write_rejected(out, found, lambda path: _inside(path, folder), lambda text, path: text)
-    return Checked(agree, tuple(found), dict(unchecked))
+        checked.write(out, folder)
+    return checked
 
 
 def _disagreements(path: Path, facts: Facts, seen: Edge) -> Iterator[Rejected]:
@@ -101,4 +116,4 @@ def _disagreements(path: Path, facts: Facts, seen: Edge) -> Iterator[Rejected]:
 
 
 def _inside(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    return printable(path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name)

@@ -13,19 +13,27 @@ from pathlib import Path
 from disasymnet.testkit.cbis_ddsm import make_cbis_ddsm
 from disasymnet.testkit.cmmd import make_cmmd
 from disasymnet.testkit.ddsm import make_ddsm
+from disasymnet.testkit.folder import make_folder
 from disasymnet.testkit.inbreast import make_inbreast
 from disasymnet.testkit.mini_ddsm import make_mini_ddsm
+from disasymnet.testkit.mini_mias import make_mini_mias
 from disasymnet.testkit.planted import Planted
+from disasymnet.testkit.table import make_table
 from disasymnet.testkit.vindr import make_vindr
 
-__all__ = ["MAKERS", "Planted"]
+__all__ = ["MAKERS", "READ_AS", "Planted"]
 
 MAKERS: dict[str, Callable[[Path], Planted]] = {
+    "mini-mias": make_mini_mias,
     "inbreast": make_inbreast,
     "ddsm": make_ddsm,
     "mini-ddsm": make_mini_ddsm,
     "cbis-ddsm": make_cbis_ddsm,
     "vindr": make_vindr,
     "cmmd": make_cmmd,
+    "folder": make_folder,
+    "table": make_table,
 }
-"""By the data set's name; the imitation `mini-ddsm` is read as `ddsm`."""
+"""By the data set's name, or that of an edition."""
+READ_AS = {"mini-ddsm": "ddsm"}
+"""The data set that an edition is read as."""

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from disasymnet.errors import DisAsymNetError
-from disasymnet.testkit import MAKERS
+from disasymnet.testkit import MAKERS, READ_AS
 
 
 def main(words: list[str]) -> int:
@@ -23,9 +23,8 @@ def main(words: list[str]) -> int:
     except DisAsymNetError as error:
         print(error, file=sys.stderr)
         return 2
-    dataset = "ddsm" if name == "mini-ddsm" else name
     print(f"{folder}: {planted.pictures} pictures of {planted.women} phantom women.")
-    print(f"Next: disasymnet describe {dataset} {folder}")
+    print(f"Next: disasymnet describe {READ_AS.get(name, name)} {folder}")
     return 0
 
 

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disasymnet.testkit.files import write_csv, write_secondary_capture
-from disasymnet.testkit.films import Film, Mask, box_of, pick, shoot
+from disasymnet.testkit.films import LARGE, Film, Mask, box_of, pick, shoot
 from disasymnet.testkit.planted import Planted
 
-_SHAPE_8, _SHAPE_15 = (160, 120), (151, 121)
+_SHAPE_8, _SHAPE_15 = LARGE, (301, 241)
 _MASS = (
     "patient_id", "breast_density", "left or right breast", "image view", "abnormality id", "abnormality type",
     "mass shape", "mass margins", "assessment", "pathology", "subtlety", "image file path", "cropped image file path",

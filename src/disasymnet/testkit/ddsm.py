@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disasymnet.testkit.files import write, write_ljpeg
-from disasymnet.testkit.films import Film, Mask, chain_code, shoot
+from disasymnet.testkit.films import LARGE, Film, Mask, chain_code, shoot
 from disasymnet.testkit.planted import Planted
 
 MASS = "MASS SHAPE IRREGULAR MARGINS SPICULATED"
 CLUSTER = "CALCIFICATION TYPE PLEOMORPHIC DISTRIBUTION CLUSTERED"
+
+_shoot = partial(shoot, shape=LARGE)
 
 PLANTED = Planted(
     women=6,
@@ -44,17 +47,17 @@ PLANTED = Planted(
 def make_ddsm(root: Path) -> Planted:
     """Write the imitation below `root`."""
     cases = root / "cases"
-    _case(cases / "cancers/cancer_01/case3001", "A_3001_1", "HOWTEK 15", shoot(0, False, True), core=True, turned=True)
-    _case(cases / "normals/normal_01/case3001", "D_3001_1", "HOWTEK", shoot(1, False, False))
+    _case(cases / "cancers/cancer_01/case3001", "A_3001_1", "HOWTEK 15", _shoot(0, False, True), core=True, turned=True)
+    _case(cases / "normals/normal_01/case3001", "D_3001_1", "HOWTEK", _shoot(1, False, False))
     first = cases / "benigns/benign_01/case1511"
-    _case(first, "A_1511_1", "DBA 21", shoot(2, True, False, lesions=2), types=[(MASS,), (CLUSTER, MASS)])
+    _case(first, "A_1511_1", "DBA 21", _shoot(2, True, False, lesions=2), types=[(MASS,), (CLUSTER, MASS)])
     shutil.copytree(first, cases / "benigns/benign_02/case1511")
-    _case(cases / "benigns/benign_01/case1500", "A_1500_1", "LUMISYS LASER", shoot(3, True, False), types=[(CLUSTER,)])
-    _case(cases / "cancers/cancer_01/case1500", "A_1500_1", "LUMISYS LASER", shoot(4, True, True))
+    _case(cases / "benigns/benign_01/case1500", "A_1500_1", "LUMISYS LASER", _shoot(3, True, False), types=[(CLUSTER,)])
+    _case(cases / "cancers/cancer_01/case1500", "A_1500_1", "LUMISYS LASER", _shoot(4, True, True))
     only_cc = cases / "benign_without_callbacks/benign_without_callback_01/case0200"
-    _case(only_cc, "B_0200_1", "LUMISYS", shoot(5, False, True), types=[("OTHER",)], marked=("LEFT_CC",), blank=True)
+    _case(only_cc, "B_0200_1", "LUMISYS", _shoot(5, False, True), types=[("OTHER",)], marked=("LEFT_CC",), blank=True)
     broken = cases / "cancers/cancer_02/case3100"
-    _case(broken, "C_3100_1", "LUMISYS", shoot(6, False, True))
+    _case(broken, "C_3100_1", "LUMISYS", _shoot(6, False, True))
     (broken / "C_3100_1.LEFT_MLO.LJPEG").unlink()
     (broken / "C_3100_1.LEFT_CC.OVERLAY").unlink()
     packed = broken / "C_3100_1.RIGHT_MLO.LJPEG"

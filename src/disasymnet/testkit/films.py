@@ -17,6 +17,9 @@ from disasymnet.terms import Laterality, View
 Mask = NDArray[np.bool_]
 Points = list[tuple[int, int]]
 
+LARGE = (320, 240)
+"""Rows and columns of films whose lesions are large enough for a crop at 0.2 mm a pixel."""
+
 # Directions of a chain code as (column, row): 0 is up, then clockwise.
 DIRECTIONS = ((0, -1), (1, -1), (1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1))
 
