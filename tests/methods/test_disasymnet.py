@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from disasymnet.data.batch import PairBatch
+from disasymnet.errors import RecipeError
 from disasymnet.methods.disasymnet import DisAsymNet
 from disasymnet.networks.encoder import GreyStatistics
 from disasymnet.recipe import Recipe
@@ -133,3 +134,19 @@ def test_swap_symmetry_on_a_real_pair(real_data: Path) -> None:
     assert torch.equal(one.side_logit, other.side_logit.flip(0))
     assert torch.equal(one.asymmetry_logit, other.asymmetry_logit)
     assert torch.equal(one.cam, other.cam.flip(0))
+
+
+def test_attention_learns_to_compare_without_labels(batch: PairBatch) -> None:
+    method = _method("model.losses.contralateral=1.0", "model.losses.diag=0.0", "model.decoder.on=false").eval()
+    torch.nn.init.normal_(method.heads.side.weight)  # type: ignore[arg-type]
+    optimiser = torch.optim.Adam(method.transformer.parameters(), lr=3e-3)
+    found = []
+    for _ in range(80):
+        losses = next(iter(method.objectives(batch)))
+        optimiser.zero_grad()
+        torch.stack([weight * value for weight, value in losses.values()]).sum().backward()
+        optimiser.step()
+        found.append(losses["contralateral"][1].item())
+    assert found[-1] < 0.2 * found[0]
+    with pytest.raises(RecipeError, match="cross-attention"):
+        _method("model.losses.contralateral=1.0", "model.transformer.cross_attention=false")

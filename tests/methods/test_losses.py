@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from disasymnet.data.batch import Labels
-from disasymnet.methods.losses import classification_loss, reconstruction_loss, synthesis_loss
+from disasymnet.methods.losses import (
+    classification_loss,
+    contralateral_loss,
+    reconstruction_loss,
+    synthesis_loss,
+)
 
 NAN = float("nan")
 
@@ -72,3 +79,14 @@ def test_means_may_run_over_the_breast_only() -> None:
     x, x_n = torch.zeros(1, 1, 1, 4), torch.tensor([0.4, 0.0, 0.0, 0.0]).view(1, 1, 1, 4)
     breast = torch.tensor([True, True, False, False]).view(1, 1, 1, 4)
     assert synthesis_loss(x, x_n, breast).item() == pytest.approx(0.2)
+
+
+def test_comparing_takes_half_of_the_other_sides_strongest_evidence() -> None:
+    air = 9.0  # the strongest of all, and in no breast
+    before = torch.tensor([[1.0, 1.0, air], [0.5 * math.log(3), 0.0, air]]).view(2, 1, 1, 3)
+    breast = torch.tensor([True, True, False]).view(1, 1, 1, 3).expand(2, 1, 1, 3)
+    # softmax(2 before): right 1/2, 1/2, so 1; left 3/4, 1/4, so 0.411980. Right must fall by 0.205990, left by 0.5.
+    loss = contralateral_loss(before, before, breast)
+    assert loss.item() == pytest.approx((2 * 0.205990**2 + 2 * 0.25) / 4, abs=1e-6)
+    wanted = before - torch.tensor([0.205990, 0.5]).view(2, 1, 1, 1)
+    assert contralateral_loss(before, wanted, breast).item() == pytest.approx(0, abs=1e-9)

@@ -33,6 +33,9 @@ class PairOutput:
     """(2B, 1, H, W) x_n, the side as it would look if it were normal."""
     abnormal_part: Tensor | None = None
     """(2B, 1, H, W) x_ab."""
+    evidence: tuple[Tensor, Tensor] | None = None
+    """(2B, 1, h, w) twice: the side head's logit of each cell before and after the sides were compared, where training
+    asks for it."""
 
 
 class Method(nn.Module):

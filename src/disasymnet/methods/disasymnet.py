@@ -15,12 +15,18 @@ from torch.func import functional_call
 
 from disasymnet.data.batch import PairBatch
 from disasymnet.methods.base import Losses, Method, PairOutput
-from disasymnet.methods.losses import classification_loss, of_pairs, reconstruction_loss, synthesis_loss
+from disasymnet.methods.losses import (
+    classification_loss,
+    contralateral_loss,
+    of_pairs,
+    reconstruction_loss,
+    synthesis_loss,
+)
 from disasymnet.networks.asymmetric_transformer import AsymmetricTransformer
 from disasymnet.networks.concat_heads import ConcatHeads
 from disasymnet.networks.decoder import Decoder
 from disasymnet.networks.encoder import Encoder, GreyStatistics
-from disasymnet.networks.heads import Heads, class_activation_map
+from disasymnet.networks.heads import Answers, Heads, breast_cells, class_activation_map, weigh
 from disasymnet.recipe import Recipe
 
 BatchNormMode = Literal["eval", "frozen", "train"]
@@ -52,10 +58,11 @@ class DisAsymNet(Method):
         f_out = self.transformer(features.out)  # E2 to E4
         answers = self.heads(f_out, breast)  # E5
         cam = class_activation_map(answers, self.settings.encoder.stride, self.settings.cam)  # E14
+        evidence = self._compared(features.out, answers) if self.settings.losses.contralateral else None
         if self.decoder is None or not decode:
-            return PairOutput(answers.side, answers.asymmetry, cam)
+            return PairOutput(answers.side, answers.asymmetry, cam, evidence=evidence)
         pictures = self.decoder(f_out, features, image, cam * breast)  # E7
-        return PairOutput(answers.side, answers.asymmetry, cam, pictures.normal, pictures.abnormal_part)
+        return PairOutput(answers.side, answers.asymmetry, cam, pictures.normal, pictures.abnormal_part, evidence)
 
     def objectives(self, batch: PairBatch) -> Iterator[Losses]:
         """The two objectives of a training step: all of E13, then E10 on the same x_n."""
@@ -65,6 +72,10 @@ class DisAsymNet(Method):
         losses: Losses = {
             "diag": (weights.diag, classification_loss(out.side_logit, out.asymmetry_logit, batch.labels))
         }
+        if out.evidence is not None:
+            before, after = out.evidence
+            compared = contralateral_loss(before, after, breast_cells(batch.breast, before))
+            losses["contralateral"] = (weights.contralateral, compared)
         if out.normal is None or out.abnormal_part is None:
             yield losses
             return
@@ -102,6 +113,12 @@ class DisAsymNet(Method):
         """psi_d: AsyC's answer with today's weights as constants; the gradient reaches only the pictures."""
         mode = self.settings.adversary.frozen_batch_norm
         return self._classify(image, breast, statistics, mode, frozen=True)
+
+    def _compared(self, f_in: Tensor, answers: Answers) -> tuple[Tensor, Tensor]:
+        """The side head's logit of each cell on psi_e's features, and on psi_asyt's."""
+        assert isinstance(self.heads, Heads)
+        bias = self.heads.side.bias
+        return weigh(f_in, self.heads.side.weight) + bias, answers.evidence + bias
 
     def _synthesis(self, batch: PairBatch, normal: Tensor, where: Tensor) -> Tensor | None:
         """E12, or None where the batch holds no synthesised pair (its mean then has no such term)."""

@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from disasymnet.data.batch import Labels
+from disasymnet.data.batch import Labels, swap_sides
+
+HALF = 0.5  # of the other side's strongest evidence
+SHARPNESS = 2.0  # of the softmax that finds it: soft, so that attention can express it
 
 
 def classification_loss(side: Tensor | None, asymmetry: Tensor | None, labels: Labels) -> Tensor:
@@ -38,6 +41,20 @@ def reconstruction_loss(image: Tensor, cam: Tensor, normal: Tensor, abnormal_par
 def synthesis_loss(real: Tensor, normal: Tensor, where: Tensor) -> Tensor:
     """E12: L_syn = L1(x_real, x_n of x_fake), both sides of the synthesised pairs."""
     return masked_mean((real - normal).abs(), where)
+
+
+def contralateral_loss(before: Tensor, after: Tensor, where: Tensor) -> Tensor:
+    """Ours: comparing shall take half of the other side's strongest evidence off each cell.
+
+    `before` and `after` (2B, 1, h, w) are the side head's logits of each cell on the features that enter and leave
+    psi_asyt, right sides first; `where` bool, the breast's cells. The mean square from after to
+    before - sum(a before) / 2 of the other side, a = softmax(2 before). It needs no label: a detector's false alarms
+    come in pairs, lesions seldom do. `before` is a constant here.
+    """
+    before = before.detach().float()
+    attention = torch.softmax((SHARPNESS * before).masked_fill(~where, -1e4).flatten(1), dim=1)
+    strongest = (attention * before.flatten(1)).sum(1)[:, None, None, None]
+    return masked_mean((after.float() - before + HALF * swap_sides(strongest)) ** 2, where)
 
 
 def masked_mean(value: Tensor, where: Tensor) -> Tensor:

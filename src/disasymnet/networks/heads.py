@@ -59,8 +59,13 @@ class Heads(nn.Module):
 
 def pooled_cells(features: Tensor, breast: Tensor, settings: HeadSettings) -> Tensor:
     """(N, C, h, w) features and (N, 1, H, W) bool masks -> (N, 1, h, w) bool: the cells that are pooled."""
-    where = F.adaptive_max_pool2d(breast.float(), features.shape[2:]).bool()
+    where = breast_cells(breast, features)
     return torch.ones_like(where) if settings.region == "image" else where
+
+
+def breast_cells(breast: Tensor, features: Tensor) -> Tensor:
+    """(N, 1, H, W) bool masks -> (N, 1, h, w) bool: the cells of `features` (N, ..., h, w) that hold breast."""
+    return F.adaptive_max_pool2d(breast.float(), features.shape[2:]).bool()
 
 
 def pool(cells: Tensor, where: Tensor, settings: HeadSettings) -> Tensor:
