@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from disasymnet.phantom.fibres import fading
 from disasymnet.phantom.fields import Frame, power_law, shared_noise
 from disasymnet.phantom.lesions import KINDS, Lesion, draw_lesion, shape
 from disasymnet.phantom.plan import plan_exams
@@ -122,3 +123,9 @@ def test_denser_breasts_are_brighter_inside() -> None:
         means.append(np.mean(grey))
     assert means[0] < means[2] < means[3]
     assert means[1] < means[3]
+
+
+def test_a_fibre_fades_to_nothing_at_both_ends_and_never_to_nan() -> None:
+    length = np.full(4, 44, dtype=np.float32)
+    place = np.array([0, 22, np.nextafter(length[0], np.float32(0)), 44], dtype=np.float32)
+    assert fading(place, length) == pytest.approx([0, 1, 0, 0], abs=1e-4)

@@ -71,11 +71,17 @@ def _refine(x: Array, y: Array, curves: tuple[Array, Array], pixel: float) -> tu
     place = at[point]
     low = place.astype(np.intp)
     part = place - low
-    # Bright in the middle, fading towards both ends.
-    light = np.sin(np.pi * place / length[curve]) ** 0.7 * strength[curve] * np.float32(STEP_MM / fine / pixel)
+    light = fading(place, length[curve]) * strength[curve] * np.float32(STEP_MM / fine / pixel)
     px = x[curve, low] * (1 - part) + x[curve, low + 1] * part
     py = y[curve, low] * (1 - part) + y[curve, low + 1] * part
     return px, py, light
+
+
+def fading(place: Array, length: Array) -> Array:
+    """Brightness along a curve, float32: 1 in the middle, 0 at both ends."""
+    # In float32 pi is too large, and the sine just before the far end below 0.
+    light: Array = np.maximum(np.sin(np.pi * place / length), 0) ** 0.7
+    return light
 
 
 def _splat(x: Array, y: Array, light: Array, frame: Frame) -> Array:
