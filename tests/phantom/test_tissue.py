@@ -126,6 +126,6 @@ def test_denser_breasts_are_brighter_inside() -> None:
 
 
 def test_a_fibre_fades_to_nothing_at_both_ends_and_never_to_nan() -> None:
-    length = np.full(4, 44, dtype=np.float32)
-    place = np.array([0, 22, np.nextafter(length[0], np.float32(0)), 44], dtype=np.float32)
-    assert fading(place, length) == pytest.approx([0, 1, 0, 0], abs=1e-4)
+    length = np.linspace(3, 44, 2001, dtype=np.float32)
+    for place, light in ((0 * length, 0), (length / 2, 1), (np.nextafter(length, np.float32(0)), 0), (length, 0)):
+        assert fading(place, length) == pytest.approx(np.full(2001, light), abs=1e-4)
