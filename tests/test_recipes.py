@@ -66,6 +66,8 @@ def test_every_method_takes_two_steps_with_every_data_sets_recipe(
 
 @pytest.mark.parametrize("ablation", presets(ABLATIONS))
 def test_every_ablation_takes_two_steps_and_is_another_recipe(ablation: str, phantom_cache: Cache) -> None:
+    for dataset in DATASETS:
+        Recipe.load(f"{dataset}+{ablation}")
     recipe = Recipe.load(f"phantom+{ablation}", list(SMALL))
     changed = [base for base in ("phantom", "paper") if Recipe.load(f"{base}+{ablation}") != Recipe.load(base)]
     assert changed

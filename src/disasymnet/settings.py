@@ -130,7 +130,7 @@ class LossSettings(Section):
     refine: Weight = 1.0
     contralateral: Weight = 0.0
     """Of `methods.losses.contralateral_loss`, which the paper does not have: what attention shall learn where pairs are
-    too few to teach it."""
+    too few to teach it. Without cross-attention, or with the heads of late fusion, there is no such term."""
     label_gate: bool = False
     """y^s M instead of M in the reconstruction loss (the paper's maps are never empty, method 1.4)."""
     region: Literal["image", "breast"] = "image"
@@ -196,10 +196,6 @@ class ModelSettings(Section):
                 f"decoder.widths: {len(self.decoder.widths)} doublings do not undo the encoder's stride "
                 f"{self.encoder.stride}"
             )
-        if self.losses.contralateral and not (
-            self.transformer.layers and self.transformer.cross_attention and self.heads.fusion == "difference"
-        ):
-            raise ValueError("losses.contralateral: needs cross-attention and heads.fusion = difference")
         return self
 
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from disasymnet.data.batch import PairBatch
-from disasymnet.errors import RecipeError
 from disasymnet.methods.disasymnet import DisAsymNet
 from disasymnet.networks.encoder import GreyStatistics
 from disasymnet.recipe import Recipe
@@ -148,5 +147,6 @@ def test_attention_learns_to_compare_without_labels(batch: PairBatch) -> None:
         optimiser.step()
         found.append(losses["contralateral"][1].item())
     assert found[-1] < 0.2 * found[0]
-    with pytest.raises(RecipeError, match="cross-attention"):
-        _method("model.losses.contralateral=1.0", "model.transformer.cross_attention=false")
+    for without in ("transformer.cross_attention=false", "transformer.layers=0", "heads.fusion=concat-linear"):
+        alone = _method("model.losses.contralateral=1.0", f"model.{without}")
+        assert "contralateral" not in next(iter(alone.objectives(batch)))

@@ -58,7 +58,7 @@ class DisAsymNet(Method):
         f_out = self.transformer(features.out)  # E2 to E4
         answers = self.heads(f_out, breast)  # E5
         cam = class_activation_map(answers, self.settings.encoder.stride, self.settings.cam)  # E14
-        evidence = self._compared(features.out, answers) if self.settings.losses.contralateral else None
+        evidence = self._evidence(features.out, answers)
         if self.decoder is None or not decode:
             return PairOutput(answers.side, answers.asymmetry, cam, evidence=evidence)
         pictures = self.decoder(f_out, features, image, cam * breast)  # E7
@@ -114,9 +114,11 @@ class DisAsymNet(Method):
         mode = self.settings.adversary.frozen_batch_norm
         return self._classify(image, breast, statistics, mode, frozen=True)
 
-    def _compared(self, f_in: Tensor, answers: Answers) -> tuple[Tensor, Tensor]:
-        """The side head's logit of each cell on psi_e's features, and on psi_asyt's."""
-        assert isinstance(self.heads, Heads)
+    def _evidence(self, f_in: Tensor, answers: Answers) -> tuple[Tensor, Tensor] | None:
+        """The side head's logit of each cell on psi_e's features and on psi_asyt's, where a loss compares them."""
+        attends = self.settings.transformer.layers and self.settings.transformer.cross_attention
+        if not (self.settings.losses.contralateral and attends and isinstance(self.heads, Heads)):
+            return None
         bias = self.heads.side.bias
         return weigh(f_in, self.heads.side.weight) + bias, answers.evidence + bias
 
