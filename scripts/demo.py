@@ -59,7 +59,7 @@ def main() -> None:
             40,
             ["prepare", "phantom", str(exams), "--out", str(cache), "--height", "64", "--width", "32"],
         ),
-        ("train the small preset", 240, ["train", "phantom", "--data", str(cache), "--out", str(trained), *changes]),
+        ("train the small preset", 330, ["train", "phantom", "--data", str(cache), "--out", str(trained), *changes]),
         ("measure it on exams it has not seen", 30,
          ["evaluate", str(trained), "--data", str(cache), "--out", str(out)]),
         ("answer one pair", 5, ["predict", str(first / "R_CC.dcm"), str(first / "L_CC.dcm"),
