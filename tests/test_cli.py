@@ -39,7 +39,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_the_commands_are_these() -> None:
-    assert sorted(get_command(app).commands) == sorted([*COMMANDS, "weights", "qa"])  # type: ignore[attr-defined]
+    assert sorted(get_command(app).commands) == sorted([*COMMANDS, "weights", "qa"])
 
 
 @pytest.mark.slow
