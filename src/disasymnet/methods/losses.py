@@ -8,6 +8,7 @@ from torch import Tensor
 
 from disasymnet.data.batch import Labels, swap_sides
 
+# Measured on detector maps of mini-MIAS (docs/log.md); 0.25 to 1 and 1 to 5 are about as good.
 HALF = 0.5  # of the other side's strongest evidence
 SHARPNESS = 2.0  # of the softmax that finds it: soft, so that attention can express it
 
