@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +17,8 @@ from disasymnet.data.cache import Cache
 from disasymnet.data.workers import WORKER_BYTES
 from disasymnet.terms import View
 from disasymnet.testkit.mammograms import drawn, mammogram, write
+
+from .killed import kill_when_begun
 
 pytestmark = pytest.mark.slow
 
@@ -147,16 +147,7 @@ def test_a_killed_program_goes_on_and_leaves_no_worker_behind(tmp_path: Path) ->
         [sys.executable, "-m", "disasymnet.cli", *words],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    try:
-        give_up = time.monotonic() + 120
-        while len(list(out.glob("pairs/*.json"))) < 5:
-            assert child.poll() is None, "the run ended before it could be killed"
-            assert time.monotonic() < give_up
-            time.sleep(0.005)
-    finally:
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-    assert not (out / "manifest.json").exists()
+    kill_when_begun(child, out)
     give_up = time.monotonic() + 60
     while left := session(child.pid):
         assert time.monotonic() < give_up, f"left behind: {left}"

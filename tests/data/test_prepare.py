@@ -2,12 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +26,7 @@ from disasymnet.testkit.studies import Shot, Study
 from tests.images.drawn import breast as drawn_breast
 
 from .exams import COLUMNS, ROWS, SETTINGS, make_scan, mammogram, save_picture
+from .killed import kill_when_begun
 
 R, L = Laterality.RIGHT, Laterality.LEFT
 OPTIONS = PrepareOptions("made-up", True, workers=1)
@@ -96,16 +94,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
     root, out = tmp_path / "in", tmp_path / "killed"
     script = [sys.executable, "-c", CHILD, str(root), str(out), str(Path(__file__).parents[2])]
     child = subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    try:
-        give_up = time.monotonic() + 60
-        while len(list(out.glob("pairs/*.json"))) < 5:
-            assert child.poll() is None, "the run ended before it could be killed"
-            assert time.monotonic() < give_up
-            time.sleep(0.005)
-    finally:
-        os.kill(child.pid, signal.SIGKILL)
-        child.communicate()
-    assert not (out / "manifest.json").exists()
+    kill_when_begun(child, out)
     with pytest.raises(CacheError, match="no prepared cache"):
         Cache.open(out)
     begun = {path: path.stat().st_mtime_ns for path in out.glob("pairs/*.json")}
