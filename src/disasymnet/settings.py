@@ -212,8 +212,8 @@ class SynthesisSettings(Section):
     """Of the symmetric pairs of a batch (`replace`), or B_fake / B (`extra`)."""
     most: Annotated[int, Field(ge=1, le=9)] = 3  # n in {1, 2, 3} [P]
     both_sides: Share = 0.2
-    peak: tuple[Share, Share] = (1.0, 1.0)
-    """Range of alpha's peak."""
+    peak: tuple[Positive, Positive] = (1.0, 1.0)
+    """Range of the bell's peak. Alpha is cut at 1: above 1 it has a flat top, and a lesion keeps its own border."""
     sigma: Positive = 1 / 6
     """Of alpha, in units of the patch's side (patch = 1.5 x lesion box): a quarter of the box, so 0.011 at the
     edge. At 0.25 the edge is a step of 0.0095 grey, more than from pixel to pixel of tissue (0.0080, mini-MIAS)."""

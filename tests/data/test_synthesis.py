@@ -63,6 +63,15 @@ def test_alpha_is_a_gaussian_in_units_of_the_patch() -> None:
     assert torch.equal(fake[1], torch.full((1, 9, 9), 0.4))
 
 
+def test_a_bell_higher_than_one_has_a_flat_top() -> None:
+    # The same patch times 1.5, cut at 1: 1, 0.909796, 0.551819; 0.4 (1 - alpha) + 0.9 alpha.
+    sigma = PLAIN.model_copy(update={"sigma": 1 / 3})
+    fake, mask = blended(0.4, patch(0.9, (3, 3), peak=1.5), settings=sigma)
+    for (y, x), alpha, grey in (((4, 4), 1, 0.9), ((3, 4), 0.909796, 0.854898), ((3, 3), 0.551819, 0.675910)):
+        assert mask[0, 0, y, x].item() == pytest.approx(alpha, abs=1e-6)
+        assert fake[0, 0, y, x].item() == pytest.approx(grey, abs=1e-6)
+
+
 def test_sigma_follows_each_axis_of_a_long_patch() -> None:
     pixels = np.full((9, 3), 1.0, dtype=np.float32)
     image, breast = one_pair(0.0, 15)

@@ -37,7 +37,7 @@ class Placement:
     side: int
     """0 = right, 1 = left."""
     peak: float
-    """Of alpha."""
+    """Of the bell; alpha is cut at 1."""
     half: float
     """Half of the lesion box's longer side, pixels."""
 
@@ -125,9 +125,10 @@ def draw(
 def blend(image: Tensor, breast: Tensor, placements: Placements) -> tuple[Tensor, Tensor]:
     """x_fake = x prod_k (1 - alpha_k) + sum_k t_k alpha_k, and its exact mask 1 - prod_k (1 - alpha_k).
 
-    `image` (2B, 1, H, W) float32 in [0, 1], `breast` (2B, 1, H, W) bool. alpha_k = peak exp(-d^T Sigma^-1 d / 2) with
-    sigma in units of the patch's side along each axis, 0 outside the patch and the breast. x_fake is clipped to [0, 1]
-    (tumours that overlap fully would add up); where alpha is 0 it is x, bit for bit.
+    `image` (2B, 1, H, W) float32 in [0, 1], `breast` (2B, 1, H, W) bool. alpha_k =
+    min(1, peak exp(-d^T Sigma^-1 d / 2)) with sigma in units of the patch's side along each axis, 0 outside the patch
+    and the breast. x_fake is clipped to [0, 1] (tumours that overlap fully would add up); where alpha is 0 it is x, bit
+    for bit.
     """
     sides, _, height, width = image.shape
     # One more element a side takes what falls outside the picture.
@@ -254,7 +255,7 @@ def _window(placements: Placements, part: slice, height: int, width: int) -> tup
     valid = valid & (y >= 0) & (y < height) & (x >= 0) & (x < width)
     place = torch.where(valid, y * width + x, height * width)
     bell = rows.bell.unsqueeze(2) * columns.bell.unsqueeze(1)
-    alpha = placements.peak[part].view(-1, 1, 1) * bell * valid
+    alpha = (placements.peak[part].view(-1, 1, 1) * bell).clamp(max=1) * valid
     rim = (rows.rim.unsqueeze(2) | columns.rim.unsqueeze(1)) & valid
     return place.flatten(1), alpha.flatten(1), rim.flatten(1)
 
