@@ -31,7 +31,7 @@ from disasymnet.images.header import Header
 from disasymnet.images.picture import Facts, Picture, Reading
 from disasymnet.images.refusals import refusal
 from disasymnet.images.skeleton import Skeleton, walk
-from disasymnet.images.tags import WEAK, facts, is_film, usual_wall
+from disasymnet.images.tags import WEAK, expected_wall, facts, is_film
 from disasymnet.images.views import computed_by_name
 
 _TOMOSYNTHESIS = (
@@ -74,6 +74,7 @@ def open_facts(file: BinaryIO, path: Path, reading: Reading) -> tuple[Facts, Hea
         found = facts(header)
         if reading.strict:
             _refuse_weak(header, found)
+            _refuse_hanging(header, found)
     return found, header, skeleton, layout
 
 
@@ -171,9 +172,17 @@ def _refuse_weak(header: Header, found: Facts) -> None:
         raise header.refusal("strict_view", "no tag of the picture states a screening view", "ViewPosition")
 
 
+def _refuse_hanging(header: Header, found: Facts) -> None:
+    """Strict mode: nothing in a CC shows which way is up, so that a tag alone would decide."""
+    if found.exposure is not None and found.exposure.upside_down:
+        said = "/".join(found.exposure.orientation or ())
+        what = f"by PatientOrientation {said} the {found.view} of the {found.laterality} breast lies upside down"
+        raise header.refusal("strict_orientation", what, "PatientOrientation")
+
+
 def _refuse_wall(header: Header, found: Facts, ways: Grey) -> None:
     """Strict mode: the chest wall lies where the tags have it (PS3.3 C.7.6.1.1.1)."""
-    expected = usual_wall(found)
+    expected = expected_wall(found)
     try:
         seen = find_breast(ways.pixels()).chest_wall
     except PictureError as error:

@@ -49,11 +49,13 @@ NEXT_STEP = {
     "no_breast": "Look at the picture (`disasymnet explain FILE --out DIR`): a breast is bright tissue at one edge.",
     "laterality_conflict": "Have the sender correct Laterality, ImageLaterality or the anatomic codes.",
     "view_conflict": "Have the sender correct ViewCodeSequence or ViewPosition.",
+    "turned": "Have its sender turn the picture, the chest wall at its left or right edge, or correct the tag.",
     # What strict mode asks for
     "strict_film": f"Digitised film and Secondary Captures are research data. {_LENIENT}",
     "strict_raster": f"Only DICOM states what a picture shows. {_LENIENT}",
     "strict_side": f"Have the sender fill ImageLaterality (0020,0062) with R or L. {_LENIENT}",
     "strict_view": f"Have the sender fill ViewCodeSequence (0054,0220) or ViewPosition (0018,5101). {_LENIENT}",
+    "strict_orientation": f"Have the sender turn the picture upright, or correct PatientOrientation. {_LENIENT}",
     "strict_wall": f"Look at the picture: one of ImageLaterality, PatientOrientation and pixels is wrong. {_LENIENT}",
 }
 

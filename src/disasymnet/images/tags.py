@@ -10,6 +10,15 @@ import re
 
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from disasymnet.images.hanging import (
+    Orientation,
+    breast_by,
+    orientation,
+    turned_by_a_quarter,
+    upside_down,
+    usual_wall,
+    wall_by,
+)
 from disasymnet.images.header import Header
 from disasymnet.images.picture import Facts
 from disasymnet.images.views import Named, named_in_text, projection, words_of_position
@@ -55,10 +64,7 @@ def facts(header: Header) -> Facts:
         notes.append(f"not a screening view: {shown.special.replace('_', ' ')}")
     if shown.implant_displaced and implant == "NO":
         notes.append("implant displaced, where BreastImplantPresent says that there is none")
-    orientation = _orientation(header)
-    stated = side_of(orientation, shown.view)
-    if None not in (stated, laterality) and stated is not laterality:
-        notes.append(f"PatientOrientation {'/'.join(orientation or ())} is that of the other breast's {shown.view}")
+    lies, head_down = _hanging(header, shown.view, laterality, notes)
     pixel_mm, size_from = _pixel_mm(header, notes)
     return Facts(
         laterality=laterality,
@@ -83,48 +89,35 @@ def facts(header: Header) -> Facts:
             laterality_from=side_from,
             view_from=shown.view_from,
             pixel_mm_from=size_from,
-            orientation=orientation,
+            orientation=lies,
+            upside_down=head_down,
             notes=tuple(notes),
         ),
     )
 
 
-def usual_wall(found: Facts) -> Edge | None:
+def expected_wall(found: Facts) -> Edge | None:
     """The edge where the chest wall should be: PatientOrientation's rows, else the usual hanging of the breast."""
-    orientation = None if found.exposure is None else found.exposure.orientation
-    if orientation is not None and orientation[0][0] in "AP":
-        return "left" if orientation[0][0] == "A" else "right"
-    if found.laterality is None:
-        return None
-    return "left" if found.laterality is Laterality.LEFT else "right"
+    shown = None if found.exposure is None else found.exposure.orientation
+    return wall_by(shown) or usual_wall(found.laterality)
 
 
-def side_of(orientation: tuple[str, str] | None, view: View | None) -> Laterality | None:
-    """The breast that an orientation belongs to, where it tells (PS3.3 C.7.6.1.1.1).
-
-    The plane of an MLO runs from above and outside to below and inside, so its columns lead to the foot and away from
-    the breast's side, or back. A CC tells by the hanging alone: A\\R is the left breast's, P\\L the right one's.
-    """
-    if orientation is None or view is None:
-        return None
-    rows, columns = orientation
-    if view is View.CC:
-        return {("A", "R"): Laterality.LEFT, ("P", "L"): Laterality.RIGHT}.get((rows, columns))
-    if view is View.MLO and len(columns) == 2 and set(columns) & set("FH"):
-        inwards = (set(columns) - set("FH")) & set("LR")
-        if len(inwards) != 1:
-            return None
-        away = Laterality(inwards.pop())
-        return away.contralateral if "F" in columns else away
-    return None
-
-
-def _orientation(header: Header) -> tuple[str, str] | None:
-    """PatientOrientation where it is one: CBIS-DDSM writes the view into it."""
-    values = [value.upper() for value in header.texts("PatientOrientation")]
-    if len(values) != 2 or not all(value and set(value) <= set("APRLHF") for value in values):
-        return None
-    return values[0], values[1]
+def _hanging(
+    header: Header, view: View | None, side: Laterality | None, notes: list[str]
+) -> tuple[Orientation | None, bool]:
+    """PatientOrientation, and whether the picture lies upside down by it; one on its side is refused."""
+    lies = orientation(header.texts("PatientOrientation"))
+    said = "/".join(lies or ())
+    if turned_by_a_quarter(lies):
+        raise header.refusal("turned", f"it lies on its side: PatientOrientation {said}", "PatientOrientation")
+    head_down = upside_down(lies, view, side)
+    if head_down:
+        notes.append(f"upside down by PatientOrientation {said}: preparing turns it, if the chest wall agrees")
+    stated = breast_by(lies, view)
+    if None not in (stated, side) and stated is not side:
+        or_turned = ", or this one's turned by half" if head_down and view is View.CC else ""
+        notes.append(f"PatientOrientation {said} is that of the other breast's {view}{or_turned}")
+    return lies, head_down
 
 
 def _seconds(text: str) -> float | None:

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from disasymnet.phantom.write import uid
 from disasymnet.terms import Laterality, View
 from disasymnet.testkit.files import write as write_file
-from disasymnet.testkit.mammograms import drawn, mammogram, write
+from disasymnet.testkit.mammograms import Pixels, drawn, mammogram, write
 
 Tags = dict[str, Any]
 
@@ -48,8 +50,41 @@ ORIENTATIONS = {
     "mirrored": {("L", "CC"): "P\\R", ("R", "CC"): "A\\L", ("L", "MLO"): "P\\FR", ("R", "MLO"): "A\\FL"},
     "upside down": {("L", "CC"): "A\\L", ("R", "CC"): "P\\R", ("L", "MLO"): "A\\HL", ("R", "MLO"): "P\\HR"},
     "turned": {("L", "CC"): "P\\L", ("R", "CC"): "A\\R", ("L", "MLO"): "P\\HL", ("R", "MLO"): "A\\HR"},
+    "quarter left": {("L", "CC"): "R\\P", ("R", "CC"): "L\\A", ("L", "MLO"): "FR\\P", ("R", "MLO"): "FL\\A"},
+    "quarter right": {("L", "CC"): "L\\A", ("R", "CC"): "R\\P", ("L", "MLO"): "HL\\A", ("R", "MLO"): "HR\\P"},
 }
-"""PatientOrientation of a picture that hangs as usual, mirrored, upside down, or turned by half."""
+"""PatientOrientation of a picture that hangs as usual, mirrored, upside down, turned by half, or by a quarter."""
+_LAID: dict[str, Callable[[Pixels], Pixels]] = {
+    "usual": lambda pixels: pixels,
+    "mirrored": np.fliplr,
+    "upside down": np.flipud,
+    "turned": lambda pixels: np.rot90(pixels, 2),
+    "quarter left": np.rot90,
+    "quarter right": lambda pixels: np.rot90(pixels, -1),
+}
+
+
+def marked(seed: int = 0, rows: int = 96, columns: int = 64) -> Pixels:
+    """A breast with the chest wall at the left edge and a bright block in its upper part near the wall, 12 bits.
+
+    Above lies the outer half of a CC, the upper half of an MLO: the block is where it belongs if it is there again.
+    """
+    pixels = drawn(rows, columns, seed)
+    pixels[rows // 4 : 3 * rows // 8, columns // 8 : 3 * columns // 8] = 3900
+    return pixels
+
+
+def laid(pixels: Pixels, side: Laterality, orientation: str = "usual") -> Pixels:
+    """The picture of `marked` as it lies in the file of a breast that hangs as one of `ORIENTATIONS` says."""
+    usual = np.fliplr(pixels) if side is Laterality.RIGHT else pixels
+    return np.ascontiguousarray(_LAID[orientation](usual))
+
+
+def mark_in_place(image: NDArray[np.floating[Any]], breast: NDArray[np.bool_]) -> bool:
+    """Whether the block lies in the upper part near column 0: of a picture (rows, columns) and its breast."""
+    rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
+    y, x = np.nonzero(breast & (image > 0.7 * image.max()))
+    return bool(y.mean() < (rows[0] + rows[-1]) / 2 and x.mean() < (columns[0] + columns[-1]) / 2)
 
 
 @dataclass(frozen=True)

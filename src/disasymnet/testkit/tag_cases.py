@@ -32,7 +32,8 @@ def studies() -> Iterator[Study]:
     """All studies of the matrix."""
     for style in STYLES:
         for orientation in ORIENTATIONS if style != "film" else ("usual",):
-            yield Study(f"plain, {style}, {orientation}", _four(), style, orientation)
+            shots = [Shot(name, "turned") for name in FOUR] if orientation.startswith("quarter") else _four()
+            yield Study(f"plain, {style}, {orientation}", shots, style, orientation)
     yield from _other_views()
     yield from _special_views()
     yield from _implants()
