@@ -160,8 +160,12 @@ def _voi(header: Header, tape: _Tape, voi: str) -> None:
         ]
         tape.notes.append(f"VOI: {kind}{number or ''} taken; the file has {', '.join((all_luts + all_windows)[:9])}")
     if kind == "lut":
-        tape.values, top = _through(header, "VOILUTSequence", luts[number - 1], tape.values)
-        tape.values = tape.values / top
+        mapped, full, top = _through(header, "VOILUTSequence", luts[number - 1], tape.values)
+        # The declared bits are the range, also of those systems that declare 16 and fill 12: every viewer shows it so.
+        tape.values = mapped / max(full, top)
+        if top > full or top < full / 2:
+            why = "its entries are the range" if top > full else "dark; a window, or none, stretches it (--voi)"
+            tape.notes.append(f"VOI LUT {number}: entries up to {top:g}, {full:g} by the bits that it declares: {why}")
         tape.write("voi", f"VOI LUT, item {number} of {len(luts)}")
     elif kind == "window":
         function = header.text("VOILUTFunction").upper() or "LINEAR"
@@ -228,8 +232,8 @@ def _inversion(header: Header, tape: _Tape) -> None:
     tape.write("inversion", f"inverted: {said}")
 
 
-def _through(header: Header, keyword: str, item: Dataset, values: Values) -> tuple[Values, float]:
-    """Values through a LUT item, and the value that stands for full scale (PS3.3 C.11.1.1.1)."""
+def _through(header: Header, keyword: str, item: Dataset, values: Values) -> tuple[Values, float, float]:
+    """Values through a LUT item, the end of the range that it declares, and its highest entry (PS3.3 C.11.1.1.1)."""
     try:
         count, first, bits = (int(number) for number in header.inside(item, "LUTDescriptor"))
         table = _entries(header.inside(item, "LUTData"), count % 65536 or 65536)
@@ -240,9 +244,7 @@ def _through(header: Header, keyword: str, item: Dataset, values: Values) -> tup
     if first > 32767 and values.min() < 0:
         first -= 65536  # a signed number that was written as an unsigned one
     mapped = table[np.clip(np.rint(values) - first, 0, table.size - 1).astype(np.int64)].astype(np.float64)
-    full, top = float(2**bits - 1), float(table.max())
-    # Some files declare 16 bits for entries of 12: then the table's own top is full scale.
-    return mapped, full if full / 2 < top <= full else max(top, 1.0)
+    return mapped, float(2**bits - 1), float(table.max())
 
 
 def _entries(data: Any, count: int) -> NDArray[Any]:
