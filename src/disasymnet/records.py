@@ -123,6 +123,8 @@ class Exposure:
     implant_displaced: bool = False
     extra: bool = False
     """With a view modifier that does no harm, as nipple in profile: taken where the plain view is not there."""
+    low_energy: bool = False
+    """The low-energy picture of a contrast mammogram: makes a pair with its like alone."""
     rows: int = 0
     columns: int = 0
     taken: float | None = field(default=None, repr=False)

@@ -34,6 +34,7 @@ NEXT_STEP = {
     "tomosynthesis": "Give the plain mammogram of the same view.",
     "synthetic": "Give the acquired mammogram of the same view; computed pictures are not compared with it.",
     "for_processing": "Use the For Presentation picture of the same exposure.",
+    "contrast": "Give the low-energy pictures of both breasts, or plain mammograms.",
     "derived": "Give the picture as it was acquired.",
     "multi_frame": "Give plain mammograms: one frame a file.",
     "colour": "Give the grey picture, not a screen shot or an overlay.",

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-from pydicom.uid import SecondaryCaptureImageStorage
-
 from disasymnet.images.hanging import (
     Orientation,
     breast_by,
@@ -20,12 +18,13 @@ from disasymnet.images.hanging import (
     wall_by,
 )
 from disasymnet.images.header import Header
+from disasymnet.images.kinds import is_film, is_low_energy
 from disasymnet.images.picture import Facts
-from disasymnet.images.views import Named, named_in_text, projection, words_of_position
+from disasymnet.images.views import NAMING, SPOKEN, Texts, projection
 from disasymnet.records import Edge, Exposure
 from disasymnet.terms import Laterality, View
 
-WEAK = ("PatientOrientation", "SeriesDescription")
+WEAK = ("PatientOrientation", *NAMING)
 """Rungs that a person, not a modality, fills in: good for research data, not for strict mode."""
 
 # PS3.16 CID 6022.
@@ -36,12 +35,7 @@ _SIDE_CODES = {
 _DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
 
 
-def is_film(header: Header) -> bool:
-    """True for a Secondary Capture: digitised film, as far as mammograms go."""
-    return header.text("SOPClassUID") == SecondaryCaptureImageStorage
-
-
-def facts(header: Header) -> Facts:
+def facts(header: Header, texts: Texts) -> Facts:
     """What the file states. PictureError `laterality_conflict` or `view_conflict` if its tags contradict each other."""
     film, notes = is_film(header), []
     if header.text("BurnedInAnnotation").upper() == "YES":
@@ -58,13 +52,16 @@ def facts(header: Header) -> Facts:
         # CBIS-DDSM gives each picture a patient and a study of its own.
         patient, exam = cbis[1], None
         notes.append("CBIS-DDSM: patient taken from within PatientID, study ignored")
-    laterality, side_from = _laterality(header, notes)
-    shown = projection(header, notes)
+    laterality, side_from = _laterality(header, texts, notes)
+    shown = projection(header, texts, notes)
     if shown.special is not None:
         notes.append(f"not a screening view: {shown.special.replace('_', ' ')}")
     if shown.implant_displaced and implant == "NO":
         notes.append("implant displaced, where BreastImplantPresent says that there is none")
     lies, head_down = _hanging(header, shown.view, laterality, notes)
+    low_energy = is_low_energy(header, texts)
+    if low_energy:
+        notes.append("low-energy picture of a contrast mammogram")
     pixel_mm, size_from = _pixel_mm(header, notes)
     return Facts(
         laterality=laterality,
@@ -81,6 +78,7 @@ def facts(header: Header) -> Facts:
             special=shown.special,
             implant_displaced=shown.implant_displaced,
             extra=shown.extra,
+            low_energy=low_energy,
             rows=header.whole("Rows"),
             columns=header.whole("Columns"),
             taken=_seconds(header.text("AcquisitionTime")),
@@ -128,7 +126,7 @@ def _seconds(text: str) -> float | None:
     return sum(float(part or 0) * unit for part, unit in zip(known.groups(), (3600, 60, 1), strict=True))
 
 
-def _laterality(header: Header, notes: list[str]) -> tuple[Laterality | None, str | None]:
+def _laterality(header: Header, texts: Texts, notes: list[str]) -> tuple[Laterality | None, str | None]:
     """The first rung that names a breast; a lower rung that names the other one is an error (PS3.3 C.8.11.7)."""
     found: list[tuple[Laterality, str]] = []
     both = False
@@ -149,11 +147,11 @@ def _laterality(header: Header, notes: list[str]) -> tuple[Laterality | None, st
     for region in header.items("AnatomicRegionSequence"):
         for code in (region, *header.items("AnatomicRegionModifierSequence", of=region)):
             add(_SIDE_CODES.get(header.code(code)), "AnatomicRegionSequence")
-    for word in words_of_position(header):
-        add(word.laterality if isinstance(word, Named) else Laterality.parse(word), "ViewPosition")
-    text = named_in_text(header)
-    if text is not None:
-        add(text.laterality, "SeriesDescription")
+    for side in texts.position.sides:
+        add(side, "ViewPosition")
+    for name in NAMING:
+        for side in texts.free[name].sides:
+            add(side, name)
     if len({side for side, _ in found}) > 1:
         named = " and ".join(f"{side} ({rung})" for side, rung in dict(reversed(found)).items())
         raise header.refusal("laterality_conflict", f"its tags name both breasts: {named}", found[0][1])
@@ -162,8 +160,8 @@ def _laterality(header: Header, notes: list[str]) -> tuple[Laterality | None, st
         return None, None
     if not found:
         return None, None
-    if found[0][1] == "SeriesDescription":
-        notes.append("breast taken from the series description")
+    if found[0][1] in NAMING:
+        notes.append(f"breast taken from {SPOKEN[found[0][1]]}")
     return found[0]
 
 

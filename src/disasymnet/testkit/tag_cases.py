@@ -164,7 +164,7 @@ def _missing() -> Iterator[Study]:
     yield Study("private view code, ViewPosition tells", _four(Shot("RCC", tags=odd)))
     only = {**odd, "ViewPosition": None}
     yield Study("private view code alone", _bad("RCC", "no_view", only))
-    for word in ("LATERAL", "MEDIOLATERAL", "CCMLO", "MLOX", "M"):
+    for word in ("LATERAL", "MEDIOLATERAL", "CCMLO", "MLOX"):
         tags = {"ViewCodeSequence": None, "ViewPosition": word}
         yield Study(f"ViewPosition {word}", _bad("LMLO", "no_view", tags))
     yield Study("both breasts", _bad("RCC", "no_side", {"ImageLaterality": "B"}))
@@ -220,7 +220,7 @@ def _kinds() -> Iterator[Study]:
         "synthetic 2-D": ("synthetic", {"ImageType": ["DERIVED", "PRIMARY", "GENERATED_2D"]}),
         "synthetic 2-D, value 4": ("synthetic", {"ImageType": ["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"]}),
         "projection": ("derived", {"ImageType": ["ORIGINAL", "PRIMARY", "TOMO_PROJ"]}),
-        "contrast": ("derived", {"ImageType": ["DERIVED", "PRIMARY", "SUBTRACTION"]}),
+        "contrast": ("contrast", {"ImageType": ["DERIVED", "PRIMARY", "SUBTRACTION"]}),
         "many frames": ("multi_frame", {"NumberOfFrames": 5}),
         "ultrasound": ("not_mammogram", {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1", "Modality": "US"}),
         "colour": ("colour", {"SamplesPerPixel": 3}),
