@@ -167,6 +167,31 @@ def test_the_bits_that_a_voi_lut_declares_are_its_range(
     assert told is None or told in notes[0]
 
 
+def framed(macro: str, **tags: Any) -> Dataset:
+    """A functional group of one macro."""
+    item, group = Dataset(), Dataset()
+    for name, value in tags.items():
+        setattr(item, name, value)
+    setattr(group, macro, [item])
+    return group
+
+
+@pytest.mark.parametrize("groups", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_voi_and_rescale_of_a_functional_group(tmp_path: Path, groups: str) -> None:
+    window = {"WindowCenter": 1000, "WindowWidth": 800, "VOILUTFunction": "LINEAR_EXACT"}
+    straight = pixels(tmp_path, **window)
+    np.testing.assert_array_equal(pixels(tmp_path, **{groups: [framed("FrameVOILUTSequence", **window)]}), straight)
+    # What the picture itself states comes first.
+    other = framed("FrameVOILUTSequence", WindowCenter=5, WindowWidth=7)
+    np.testing.assert_array_equal(pixels(tmp_path, **window, **{groups: [other]}), straight)
+    table = [0] * 2048 + list(range(2048, 4096))
+    by_table = framed("FrameVOILUTSequence", VOILUTSequence=[lut(0, table, 12)])
+    np.testing.assert_allclose(pixels(tmp_path, **{groups: [by_table]}), np.array(table)[RAMP] / 4095, atol=1e-6)
+    rescale = {"RescaleSlope": 2, "RescaleIntercept": -100}
+    by_macro = pixels(tmp_path, **window, **{groups: [framed("PixelValueTransformationSequence", **rescale)]})
+    np.testing.assert_array_equal(by_macro, pixels(tmp_path, **window, **rescale))
+
+
 def test_a_broken_look_up_table_is_named(tmp_path: Path) -> None:
     item = lut(0, [1, 2, 3], 12)
     item.LUTDescriptor = [400, 0, 12]

@@ -134,3 +134,8 @@ def _refuse_screen_copy(header: Header, texts: Texts) -> None:
 def _refuse_colour(header: Header) -> None:
     if (samples := header.whole("SamplesPerPixel", 1)) != 1:
         raise header.refusal("colour", f"it has {samples} values a pixel", "SamplesPerPixel")
+    photometric = header.text("PhotometricInterpretation").upper()
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        code = "colour" if photometric == "PALETTE COLOR" else "grey_scale"
+        what = f"{photometric[:16] or 'nothing'} is no grey scale"
+        raise header.refusal(code, what, "PhotometricInterpretation")

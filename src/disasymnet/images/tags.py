@@ -135,12 +135,9 @@ def _laterality(header: Header, texts: Texts, notes: list[str]) -> tuple[Lateral
         if side is not None:
             found.append((side, rung))
 
-    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for group in header.items(groups)[:1]:
-            for frame in header.items("FrameAnatomySequence", of=group)[:1]:
-                value = str(header.inside(frame, "FrameLaterality") or "").strip()
-                both |= value.upper() == "B"
-                add(Laterality.parse(value), "FrameLaterality")
+    for frame in header.frame("FrameAnatomySequence"):
+        both |= frame.text("FrameLaterality").upper() == "B"
+        add(Laterality.parse(frame.text("FrameLaterality")), "FrameLaterality")
     for tag in ("ImageLaterality", "Laterality"):
         both |= tag == "ImageLaterality" and header.text(tag).upper() == "B"
         add(Laterality.parse(header.text(tag)), tag)
