@@ -17,7 +17,7 @@ from disasymnet.records import Box
 from disasymnet.settings import ImageSettings
 from disasymnet.terms import Laterality
 from disasymnet.testkit.mammograms import mammogram, write
-from disasymnet.testkit.studies import ORIENTATIONS, laid, mark_in_place, marked
+from disasymnet.testkit.studies import ORIENTATIONS, laid, mark_lies, marked
 
 ROWS, COLUMNS = 384, 256
 BLOCK = Box(32, 96, 96, 144)  # in the picture of `marked`: rows 96 to 144, columns 32 to 96
@@ -52,7 +52,7 @@ def test_every_upright_or_turned_picture_ends_in_the_usual_place(
     assert got.geometry.flip_y == (lies in ("upside down", "turned"))
     source = read_picture(path).pixels
     if scale == "mm":  # the canvas of liu2020 shows so small a picture as a few pixels
-        assert mark_in_place(got.image, got.breast)
+        assert mark_lies(got.image, got.breast) == "upright"
         back = got.geometry.mask_back(got.geometry.mask(source > 0.9))
         assert back[source > 0.9].mean() > 0.8
     there = got.geometry.box(_box_of(source))
@@ -105,13 +105,13 @@ def test_which_letters_count(tmp_path: Path, side: str, view: str, said: str | N
         path = file(tmp_path / "x.dcm", side, "MLO", "usual", PatientOrientation=said)
     got = prepared(path)
     assert got.geometry.flip_y is turned
-    assert mark_in_place(got.image, got.breast) is not turned
+    assert mark_lies(got.image, got.breast) == ("upside down" if turned else "upright")
     assert any("turned the right way up" in line for line in got.warnings) is turned
 
 
 def test_without_tags_a_picture_is_taken_as_it_lies(tmp_path: Path) -> None:
     got = prepared(file(tmp_path / "x.dcm", "L", "MLO", "upside down", PatientOrientation=None))
-    assert not mark_in_place(got.image, got.breast)
+    assert mark_lies(got.image, got.breast) == "upside down"
     assert not any("turned" in line for line in got.warnings)
     no_side = file(tmp_path / "y.dcm", "L", "CC", "upside down", ImageLaterality=None)
     assert not prepared(no_side).geometry.flip_y
@@ -120,7 +120,7 @@ def test_without_tags_a_picture_is_taken_as_it_lies(tmp_path: Path) -> None:
 def test_a_tag_that_the_chest_wall_contradicts_turns_nothing(tmp_path: Path) -> None:
     """A tag copied from another picture: the columns of it are as wrong as its rows."""
     got = prepared(file(tmp_path / "x.dcm", "L", "CC", "usual", PatientOrientation="P\\L"))
-    assert mark_in_place(got.image, got.breast)
+    assert mark_lies(got.image, got.breast) == "upright"
     assert "the chest wall lies at the left edge, by the tags of the L breast at the right" in got.warnings
     assert "upside down by PatientOrientation P/L, but the chest wall contradicts it: not turned" in got.warnings
 

@@ -1,4 +1,4 @@
-"""Mammography studies as tags: how systems write side, view and modifiers, with pixels of no size to speak of.
+"""Mammography studies as tags: how systems write side, view and modifiers, with small pictures that show how they lie.
 
 A `Shot` is what was really taken, a `Style` how one system puts it into tags. For readers that pair by tags: see
 `tag_matrix`.
@@ -6,6 +6,7 @@ A `Shot` is what was really taken, a `Style` how one system puts it into tags. F
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,7 @@ _LAID: dict[str, Callable[[Pixels], Pixels]] = {
 }
 
 
-def marked(seed: int = 0, rows: int = 96, columns: int = 64) -> Pixels:
+def marked(seed: int = 0, rows: int = 160, columns: int = 96) -> Pixels:
     """A breast with the chest wall at the left edge and a bright block in its upper part near the wall, 12 bits.
 
     Above lies the outer half of a CC, the upper half of an MLO: the block is where it belongs if it is there again.
@@ -80,11 +81,16 @@ def laid(pixels: Pixels, side: Laterality, orientation: str = "usual") -> Pixels
     return np.ascontiguousarray(_LAID[orientation](usual))
 
 
-def mark_in_place(image: NDArray[np.floating[Any]], breast: NDArray[np.bool_]) -> bool:
-    """Whether the block lies in the upper part near column 0: of a picture (rows, columns) and its breast."""
+def mark_lies(image: NDArray[np.floating[Any]], breast: NDArray[np.bool_]) -> str:
+    """Where the block lies in a picture (rows, columns) with the chest wall at column 0, seen beside its breast.
+
+    `upright` or `upside down`; `elsewhere` if it does not lie near the wall, or is not there.
+    """
     rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
     y, x = np.nonzero(breast & (image > 0.7 * image.max()))
-    return bool(y.mean() < (rows[0] + rows[-1]) / 2 and x.mean() < (columns[0] + columns[-1]) / 2)
+    if not y.size or x.mean() > (columns[0] + columns[-1]) / 2:
+        return "elsewhere"
+    return "upright" if y.mean() < (rows[0] + rows[-1]) / 2 else "upside down"
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,10 @@ class Shot:
     """Set last; None removes one."""
     style: str | None = None
     """Else that of the study."""
+    lies: str | None = None
+    """How the picture lies in its file, a word of `ORIENTATIONS`; else as those of the study."""
+    seen: str = "upright"
+    """How it should lie on the model grid, where it makes a pair: `upright`, `upside down`, or `on its side`."""
 
     @property
     def side(self) -> Laterality:
@@ -197,19 +207,19 @@ class Study:
     style: str = "modern"
     orientation: str = "usual"
 
-    def write(self, path: Path, shot: Shot, number: int) -> None:
-        """One of its files."""
-        style = shot.style or self.style
-        pixels = drawn(16, 16, seed=number)
+    def write(self, path: Path, shot: Shot) -> None:
+        """One of its files; those of one SOPInstanceUID and one breast hold the same pixels."""
+        style, lies = shot.style or self.style, shot.lies or self.orientation
         tags: Tags = {
             "ImageLaterality": None, "ViewPosition": None, "PatientOrientation": None,
             "PatientID": f"patient of {self.name}", "StudyInstanceUID": uid("study", self.name),
             "SOPInstanceUID": uid("picture", self.name, shot.name), "InstanceNumber": 1,
         }  # fmt: skip
-        hanging = ORIENTATIONS[self.orientation].get((shot.side.value, shot.shown.value))
+        hanging = ORIENTATIONS[lies].get((shot.side.value, shot.shown.value))
         if hanging is not None:
             tags["PatientOrientation"] = hanging
         tags |= {**STYLES[style](shot), **shot.tags}
+        pixels = laid(marked(zlib.crc32(tags["SOPInstanceUID"].encode())), shot.side, lies)
         dataset = mammogram(pixels)
         for name, value in tags.items():
             if value is not None:
@@ -217,3 +227,24 @@ class Study:
             elif name in dataset:
                 delattr(dataset, name)
         write_file(path, write(dataset, pixels))
+
+
+FOUR = ("RCC", "LCC", "RMLO", "LMLO")
+
+
+def four(*changed: Shot, without: tuple[str, ...] = ()) -> list[Shot]:
+    """The usual four, some of them changed, and others besides."""
+    new = {shot.name: shot for shot in changed}
+    kept = [new.pop(name, Shot(name)) for name in FOUR if name not in without]
+    return [*kept, *new.values()]
+
+
+def alone(name: str) -> Shot:
+    """The picture whose partner is lost."""
+    return Shot(name, "unpaired")
+
+
+def bad(name: str, code: str, tags: Mapping[str, Any], **more: Any) -> list[Shot]:
+    """Four pictures, of which one is left out for its tags and its partner for want of it."""
+    other = ("L" if name[0] == "R" else "R") + name[1:]
+    return four(Shot(name, code, tags=tags, **more), alone(other))
