@@ -6,7 +6,6 @@ A `Shot` is what was really taken, a `Style` how one system puts it into tags. F
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -207,8 +206,8 @@ class Study:
     style: str = "modern"
     orientation: str = "usual"
 
-    def write(self, path: Path, shot: Shot) -> None:
-        """One of its files; those of one SOPInstanceUID and one breast hold the same pixels."""
+    def write(self, path: Path, shot: Shot, number: int) -> None:
+        """One of its files; the number draws its noise."""
         style, lies = shot.style or self.style, shot.lies or self.orientation
         tags: Tags = {
             "ImageLaterality": None, "ViewPosition": None, "PatientOrientation": None,
@@ -219,7 +218,7 @@ class Study:
         if hanging is not None:
             tags["PatientOrientation"] = hanging
         tags |= {**STYLES[style](shot), **shot.tags}
-        pixels = laid(marked(zlib.crc32(tags["SOPInstanceUID"].encode())), shot.side, lies)
+        pixels = laid(marked(number), shot.side, lies)
         dataset = mammogram(pixels)
         for name, value in tags.items():
             if value is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
@@ -69,11 +70,16 @@ def _exam(shot: Shot) -> object:
     return shot.tags.get("StudyInstanceUID")
 
 
+def _object(study: Study, shot: Shot) -> tuple[str, str]:
+    """What a copy shares with its original."""
+    return study.name, shot.tags.get("SOPInstanceUID", shot.name)
+
+
 def _copies_in_order(every: list[tuple[Study, Shot]], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """The numbers, those of the copies of one object ascending: which of them is taken depends on the names alone."""
     copies: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, (study, shot) in enumerate(every):
-        copies[study.name, shot.tags.get("SOPInstanceUID", shot.name)].append(place)
+        copies[_object(study, shot)].append(place)
     for places in copies.values():
         numbers[places] = np.sort(numbers[places])
     return numbers
@@ -89,7 +95,7 @@ def write_matrix(out: Path, seed: int = 0) -> list[Expected]:
     for (study, shot), row, number in zip(every, rows, numbers, strict=True):
         file = f"{number // 100:02d}/{number:05d}.dcm"
         with config.disable_value_validation():  # odd values are what is wanted
-            study.write(out / "files" / file, shot)
+            study.write(out / "files" / file, shot, zlib.crc32("".join(_object(study, shot)).encode()))
         written.append(replace(row, file=file))
     table = [(*COLUMNS, "file"), *(astuple(row) for row in written)]
     write_csv(out / "expected.csv", table)
