@@ -1,8 +1,8 @@
 """A pair's pictures on the model grid (section 3.2 of the paper: 1024 x 512), and the way back.
 
-Canonical form: chest wall at column 0 in both pictures, whichever way the file hangs; the laterality never decides a
-flip. What lies upside down by PatientOrientation is turned, where the chest wall lies as that tag has it. The middle of
-the breast lies at mid-height, both sides have one scale, and all outside the breast is 0.
+Canonical form: chest wall at column 0 in both pictures, whichever way the file hangs; the laterality alone never
+decides a flip. What lies upside down by PatientOrientation is turned, where the chest wall lies as that tag has it. The
+middle of the breast lies at mid-height, both sides have one scale, and all outside the breast is 0.
 """
 
 from __future__ import annotations
