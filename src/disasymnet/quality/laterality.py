@@ -40,7 +40,7 @@ NEXT_STEP = {
 """Codes of disagreement, each with the next step; `laterality_conflict` comes from the reader."""
 _MUSCLE = 0.4
 """How much brighter than the other corner at the chest wall the muscle's is, in medians of the breast's grey: the 322
-films of mini-MIAS all lie upright, no lower corner is as much brighter, and three of four upper ones are."""
+films of mini-MIAS all lie upright: no lower corner is so much brighter, and 257 upper ones are."""
 COLUMNS = ("picture", "result", "code", "reason", "hint")
 
 
