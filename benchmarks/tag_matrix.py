@@ -1,10 +1,11 @@
-"""The tag matrix through `scan`: wrong pairs, missed pairs, and what stays unresolved, by code.
+"""The tag matrix through `scan`: wrong pairs, missed pairs, what stays unresolved, and how paired pictures lie.
 
     python benchmarks/tag_matrix.py [--seed 0] [--out results/tag-matrix.json]
 
 Studies, files and the expected table are those of `disasymnet.testkit.tag_matrix`; the table stands, too, in
 tests/data/tag-matrix.csv. *Wrong pair*: two files that the table does not pair. *Unresolved*: a file that takes no part
-in a pair; each stands in rejected.csv with code, reason and next step.
+in a pair; each stands in rejected.csv with code, reason and next step. *Lies wrong*: the mark in a picture of a pair is
+not, on the model grid, where the table has it (upright, or upside down where no tag tells or the tag is wrong).
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from disasymnet.data.files import replace_file
-from disasymnet.testkit.tag_matrix import judge, write_matrix
+from disasymnet.testkit.tag_matrix import judge, judge_lie, write_matrix
+
+LIES = ("upright", "upside down", "on its side")
+"""How pictures of pairs should lie; of those on their side, which no tag says, nothing is checked."""
 
 
 def run(folder: Path, seed: int) -> dict[str, Any]:
@@ -30,6 +34,7 @@ def run(folder: Path, seed: int) -> dict[str, Any]:
     subprocess.run([sys.executable, *words], check=True, capture_output=True)
     took = time.monotonic() - start
     seen = judge(rows, folder / "tables")
+    lies_wrong = judge_lie(rows, folder / "tables", folder / "matrix" / "files")
     with (folder / "tables" / "rejected.csv").open(newline="", encoding="utf-8") as file:
         told = all(row["code"] and row["reason"] and row["hint"] for row in csv.DictReader(file))
     return {
@@ -39,13 +44,15 @@ def run(folder: Path, seed: int) -> dict[str, Any]:
         "pairs_made": seen.pairs,
         "wrong_pairs": len(seen.wrong_pairs),
         "missed_pairs": len(seen.missed_pairs),
+        "pictures_expected": {kind: sum(row.lies == kind for row in rows) for kind in LIES},
+        "pictures_that_lie_wrong": len(lies_wrong),
         "files_with_another_code": len(seen.other_codes),
         "files_in_no_table": len(seen.unlisted),
         "unresolved": sum(seen.codes.values()),
         "unresolved_by_code": seen.codes,
         "each_with_reason_and_next_step": told,
         "scan_s": round(took, 1),
-        "troubles": [*seen.wrong_pairs, *seen.missed_pairs, *seen.other_codes, *seen.unlisted],
+        "troubles": [*seen.wrong_pairs, *seen.missed_pairs, *seen.other_codes, *seen.unlisted, *lies_wrong],
     }
 
 

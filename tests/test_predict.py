@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 import torch
 from PIL import Image
@@ -20,6 +21,7 @@ from disasymnet.errors import CheckpointError, DatasetError, PairingError, Pictu
 from disasymnet.images.read import Facts, Picture, read_picture
 from disasymnet.methods import build
 from disasymnet.methods.base import Method, PairOutput
+from disasymnet.outputs.prediction import to_dict
 from disasymnet.phantom.make import make_exams
 from disasymnet.phantom.settings import PhantomSettings
 from disasymnet.predict import Model, Source, as_pair, pairs_in, predict_folder
@@ -268,3 +270,32 @@ def test_prediction_needs_no_part_of_training():
     code = "import sys, disasymnet.predict; print([m for m in sys.modules if 'disasymnet.training' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class MarkingAbove(Method):
+    """Marks a block in the upper part of both breasts."""
+
+    def forward(self, image: Tensor, breast: Tensor) -> PairOutput:
+        cam = torch.zeros_like(image)
+        cam[..., 20:26, 2:7] = 1.0
+        flat = image.mean((1, 2, 3))
+        return PairOutput(flat, flat[:1], cam, image - 0.05 * cam, cam * image)
+
+
+def test_maps_of_an_upside_down_file_lie_where_they_belong_in_it(first, tmp_path):
+    above = Model(Checkpoint(MarkingAbove(), RECIPE, CARD))
+    file = pydicom.dcmread(first / "L_MLO.dcm")
+    file.PixelData = np.ascontiguousarray(file.pixel_array[::-1]).tobytes()
+    file.PatientOrientation = ["A", "HL"]
+    file.save_as(tmp_path / "L_MLO.dcm")
+    usual = above.predict(first / "R_MLO.dcm", first / "L_MLO.dcm")
+    turned = above.predict(first / "R_MLO.dcm", tmp_path / "L_MLO.dcm")
+    for name in ("cam", "normal", "abnormal_part", "breast"):
+        seen = np.asarray(getattr(turned.left, name), np.float32)[::-1]
+        np.testing.assert_allclose(seen, np.asarray(getattr(usual.left, name), np.float32), atol=0.02)
+    rows, _ = np.nonzero(turned.left.cam > 0.5)
+    assert rows.mean() > turned.left.cam.shape[0] / 2  # below, as the file lies
+    warned = to_dict(turned)["warnings"]
+    assert "left: turned the right way up by PatientOrientation A/HL" in warned
+    assert any(line.startswith("left: upside down by PatientOrientation A/HL") for line in warned)
+    assert not any("upside down" in line for line in usual.warnings)

@@ -193,13 +193,14 @@ def _same(what: str, one: str | None, two: str | None) -> None:
 
 
 def _view(one: Facts, two: Facts) -> View | None:
-    displaced = []
+    displaced, low_energy = [], []
     for facts in (one, two):
         special = None if facts.exposure is None else facts.exposure.special
         if special is not None:
             hint = NEXT_STEP[special]
             raise PairingError(f"it is no screening view: {special.replace('_', ' ')}", hint=hint)
         displaced.append(facts.exposure is not None and facts.exposure.implant_displaced)
+        low_energy.append(facts.exposure is not None and facts.exposure.low_energy)
         if facts.view is not None and not facts.view.pairable:
             raise PairingError(f"view {facts.view} makes no pair", hint="Only CC and MLO are compared.")
     if one.view and two.view and one.view is not two.view:
@@ -210,6 +211,9 @@ def _view(one: Facts, two: Facts) -> View | None:
     if displaced[0] != displaced[1]:
         hint = "Give both with the implant displaced, or both without."
         raise PairingError("the implant is displaced in one of the two pictures", hint=hint)
+    if low_energy[0] != low_energy[1]:
+        hint = "Give two low-energy pictures, or two plain mammograms."
+        raise PairingError("one of the two is the low-energy picture of a contrast mammogram", hint=hint)
     return one.view or two.view
 
 

@@ -123,6 +123,8 @@ class Exposure:
     implant_displaced: bool = False
     extra: bool = False
     """With a view modifier that does no harm, as nipple in profile: taken where the plain view is not there."""
+    low_energy: bool = False
+    """The low-energy picture of a contrast mammogram: makes a pair with its like alone."""
     rows: int = 0
     columns: int = 0
     taken: float | None = field(default=None, repr=False)
@@ -137,6 +139,8 @@ class Exposure:
     pixel_mm_from: str | None = None
     orientation: tuple[str, str] | None = None
     """PatientOrientation: the directions of rows and of columns, as `A` and `FR`."""
+    upside_down: bool = False
+    """By PatientOrientation, whatever the picture shows."""
     notes: tuple[str, ...] = ()
     """What was odd or guessed."""
 

@@ -37,7 +37,7 @@ def test_facts_come_with_the_tags_that_state_them(tmp_path: Path) -> None:
     (picture,) = scan(tmp_path).pictures
     assert picture.path == path
     assert picture.exposure == Exposure(
-        for_presentation=True, rows=16, columns=16, taken=10 * 3600 + 15 * 60 + 30.5, number=7,
+        for_presentation=True, rows=160, columns=96, taken=10 * 3600 + 15 * 60 + 30.5, number=7,
         uid=picture.exposure.uid if picture.exposure else "", laterality_from="ImageLaterality",
         view_from="ViewCodeSequence", pixel_mm_from="ImagerPixelSpacing", orientation=("A", "FR"),
     )  # fmt: skip

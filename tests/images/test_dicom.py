@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -16,7 +17,7 @@ from pydicom.uid import (
 
 from disasymnet.errors import PictureError
 from disasymnet.images.picture import MOST_PIXELS
-from disasymnet.images.read import Facts, read_picture
+from disasymnet.images.read import Facts, read_facts, read_picture
 from disasymnet.terms import Laterality, View
 from tests.images.drawn import film, mammogram, save
 
@@ -205,3 +206,28 @@ def test_implant_displaced_in_words(tmp_path: Path) -> None:
     exposure = read_picture(path).facts.exposure
     assert exposure is not None
     assert exposure.implant_displaced
+
+
+@pytest.mark.parametrize(
+    ("photometric", "expected"), [("PALETTE COLOR", "colour"), ("RGB", "grey_scale"), ("", "grey_scale")]
+)
+def test_what_is_no_grey_is_refused_by_the_header(tmp_path: Path, photometric: str, expected: str) -> None:
+    path = save(mammogram(PIXELS, PhotometricInterpretation=photometric), tmp_path / "x.dcm")
+    with pytest.raises(PictureError) as caught:
+        read_facts(path)
+    assert caught.value.code == expected
+    assert "Photometric Interpretation" in str(caught.value.tag)
+
+
+@pytest.mark.parametrize("name", ["x.dcm", "IM0001"])
+def test_a_data_set_without_its_preamble_is_no_dicom_file(tmp_path: Path, name: str) -> None:
+    whole = save(mammogram(PIXELS), tmp_path / "whole.dcm").read_bytes()
+    (tmp_path / name).write_bytes(whole[132:])
+    assert code(tmp_path / name) == "not_dicom"
+    for implicit in (True, False):
+        dataset = mammogram(PIXELS)
+        del dataset.file_meta
+        with (tmp_path / name).open("wb") as out:
+            pydicom.dcmwrite(out, dataset, implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+        assert (tmp_path / name).read_bytes()[:4] == b"\x08\0\x16\0"
+        assert code(tmp_path / name) == "not_dicom"

@@ -139,11 +139,57 @@ def test_voi_lut_wins_over_the_window(tmp_path: Path) -> None:
     np.testing.assert_allclose(got, np.minimum(expected, 1), atol=1e-6)
 
 
-def test_modality_lut_and_a_table_that_declares_too_many_bits(tmp_path: Path) -> None:
+def test_a_modality_lut_and_then_a_voi_lut(tmp_path: Path) -> None:
     got = pixels(
-        tmp_path, ModalityLUTSequence=[lut(0, list(range(4096)), 16)], VOILUTSequence=[lut(0, list(range(4096)), 16)]
+        tmp_path, ModalityLUTSequence=[lut(0, list(range(4096)), 16)], VOILUTSequence=[lut(0, list(range(4096)), 12)]
     )
     np.testing.assert_allclose(got, RAMP / 4095, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("bits", "top", "range_", "told"),
+    [
+        (16, 20000, 65535, "entries up to 20000, 65535 by the bits that it declares: dark"),
+        (16, 4095, 65535, "entries up to 4095, 65535 by the bits that it declares: dark"),
+        (16, 40000, 65535, None),
+        (12, 4095, 4095, None),
+        (10, 4095, 4095, "entries up to 4095, 1023 by the bits that it declares: its entries are the range"),
+    ],
+)
+def test_the_bits_that_a_voi_lut_declares_are_its_range(
+    tmp_path: Path, bits: int, top: int, range_: int, told: str | None
+) -> None:
+    table = [round(entry * top / 4095) for entry in range(4096)]
+    picture = read_picture(save(mammogram(RAMP, VOILUTSequence=[lut(0, table, bits)]), tmp_path / "x.dcm"))
+    np.testing.assert_allclose(picture.pixels, np.array(table)[RAMP] / range_, atol=1e-6)
+    notes = [note for note in picture.facts.notes if note.startswith("VOI LUT 1: ")]
+    assert len(notes) == (told is not None)
+    assert told is None or told in notes[0]
+
+
+def framed(macro: str, **tags: Any) -> Dataset:
+    """A functional group of one macro."""
+    item, group = Dataset(), Dataset()
+    for name, value in tags.items():
+        setattr(item, name, value)
+    setattr(group, macro, [item])
+    return group
+
+
+@pytest.mark.parametrize("groups", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_voi_and_rescale_of_a_functional_group(tmp_path: Path, groups: str) -> None:
+    window = {"WindowCenter": 1000, "WindowWidth": 800, "VOILUTFunction": "LINEAR_EXACT"}
+    straight = pixels(tmp_path, **window)
+    np.testing.assert_array_equal(pixels(tmp_path, **{groups: [framed("FrameVOILUTSequence", **window)]}), straight)
+    # What the picture itself states comes first.
+    other = framed("FrameVOILUTSequence", WindowCenter=5, WindowWidth=7)
+    np.testing.assert_array_equal(pixels(tmp_path, **window, **{groups: [other]}), straight)
+    table = [0] * 2048 + list(range(2048, 4096))
+    by_table = framed("FrameVOILUTSequence", VOILUTSequence=[lut(0, table, 12)])
+    np.testing.assert_allclose(pixels(tmp_path, **{groups: [by_table]}), np.array(table)[RAMP] / 4095, atol=1e-6)
+    rescale = {"RescaleSlope": 2, "RescaleIntercept": -100}
+    by_macro = pixels(tmp_path, **window, **{groups: [framed("PixelValueTransformationSequence", **rescale)]})
+    np.testing.assert_array_equal(by_macro, pixels(tmp_path, **window, **rescale))
 
 
 def test_a_broken_look_up_table_is_named(tmp_path: Path) -> None:

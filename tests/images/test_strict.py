@@ -48,7 +48,8 @@ def test_a_systems_own_mammogram_is_read_alike_in_both_modes(tmp_path: Path) -> 
         ({"ViewPosition": None, "SeriesDescription": "L-CC"}, "strict_view", "View Position"),
         ({"ViewPosition": None, "PatientOrientation": "CC"}, "strict_view", "View Position"),
         ({"Modality": "DX"}, "not_mammogram", "Modality"),
-        ({"PatientOrientation": ["P", "L"]}, "strict_wall", "Patient Orientation"),
+        ({"PatientOrientation": ["P", "R"]}, "strict_wall", "Patient Orientation"),
+        ({"PatientOrientation": ["P", "L"]}, "strict_orientation", "Patient Orientation"),
         ({"PatientOrientation": None, "ImageLaterality": "R"}, "strict_wall", "Patient Orientation"),
     ],
 )

@@ -80,7 +80,7 @@ def test_each_planted_error_is_one_line(pictures: dict[str, Path], tmp_path: Pat
     Image.fromarray(np.arange(65536, dtype=np.uint32).reshape(256, 256).astype(np.uint16)).save(folder / "x.png")
     code, lines = run(folder, "--out", str(tmp_path / "bad.csv"))
     assert code == 1
-    told = {line.split(": ")[0]: line.split(": ")[1] for line in lines[:-2]}
+    told = {line.split(": ")[0]: line.split(": ")[1] for line in lines[:-3]}
     assert {name: told.pop(name) for name in ("notes.txt", "x.png", "3LCC.dcm")} == {
         "notes.txt": "not compared, not_a_picture", "x.png": "not compared, no_side",
         "3LCC.dcm": "not compared, no_side",
@@ -93,7 +93,7 @@ def test_each_planted_error_is_one_line(pictures: dict[str, Path], tmp_path: Pat
         "2LCC.dcm": "orientation_side",
         "2RCC.dcm": "laterality_conflict",
     }
-    assert lines[-2] == "9 pictures agree with their tags, 6 do not; not compared: 2 no_side, 1 not_a_picture"
+    assert lines[-3] == "9 pictures agree with their tags, 6 do not; not compared: 2 no_side, 1 not_a_picture"
     with (tmp_path / "bad.csv").open(newline="") as file:
         rows = {row["picture"]: row for row in csv.DictReader(file)}
     assert {name: row["code"] for name, row in rows.items() if row["result"] == "disagrees"} == told
@@ -109,3 +109,29 @@ def test_the_real_samples_agree(real_data: Path) -> None:
     checked = check(real_data / "real-samples")
     assert checked.disagreements == ()
     assert checked.agree == 5
+
+
+def laid_down(path: Path, orientation: str | None) -> None:
+    """The phantom's picture upside down in its file, with a PatientOrientation."""
+    file = pydicom.dcmread(path)
+    file.PixelData = np.ascontiguousarray(file.pixel_array[::-1]).tobytes()
+    file.save_as(path)
+    change(path, PatientOrientation=orientation and orientation.split("\\"))
+
+
+def test_an_mlo_shows_which_way_is_up_and_a_cc_does_not(pictures: dict[str, Path]) -> None:
+    laid_down(pictures["0RMLO"], "P\\FL")  # turned, and the tag was left
+    laid_down(pictures["0LMLO"], "A\\HL")  # turned, and it says so
+    change(pictures["1RMLO"], PatientOrientation=["P", "HR"])  # only the tag says it
+    laid_down(pictures["1LMLO"], None)
+    laid_down(pictures["0RCC"], "P\\L")
+    code, lines = run(pictures["0RCC"].parent)
+    assert code == 1
+    told = {line.split(": ")[0]: line.split(": ")[1:] for line in lines[:-3]}
+    assert told == {
+        "0RMLO.dcm": ["upside_down", "the muscle lies at the lower edge, by PatientOrientation P/FL at the upper"],
+        "1RMLO.dcm": ["upside_down", "the muscle lies at the upper edge, by PatientOrientation P/HR at the lower"],
+        "1LMLO.dcm": ["upside_down", "the muscle lies at the lower edge, where it hangs as usual at the upper"],
+    }
+    assert lines[-3] == "13 pictures agree with their tags, 3 do not"
+    assert lines[-2] == "which way is up does not show in 8 of them: there the tags are not checked"

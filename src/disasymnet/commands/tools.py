@@ -63,8 +63,9 @@ def qa_laterality(
 ) -> None:
     """Does each picture agree with its tags: the chest wall that is seen against the breast and orientation stated?
 
-    One line a disagreement, one a file that could not be compared, with the reason. Exit code 0 if nothing disagrees,
-    else 1.
+    Of an MLO with a clear muscle also which way is up; a CC does not show it, and the last line says of how many
+    pictures. One line a disagreement, one a file that could not be compared, with the reason. Exit code 0 if nothing
+    disagrees, else 1.
 
     Example: disasymnet qa laterality archive --out disagreements.csv
     """

@@ -28,9 +28,11 @@ NEXT_STEP = {
     "tangential": "Give the plain view of the same projection.",
     "cleavage": "Give the CC of each breast.",
     "axillary_tail": "Give the plain view of the same projection.",
+    "exaggerated": "Give the CC of each breast.",
+    "biopsy": "Give the plain view, not one taken for a biopsy.",
     "specimen": "Specimens are not compared: leave the picture out.",
     "partial": "Give a view that shows the whole breast.",
-    "modifier": "Its ViewModifierCodeSequence holds a code that is not known here: have the sender write SNOMED codes.",
+    "modifier": "A word of ViewPosition, or a code of its modifiers, is not known here: have the sender correct it.",
     "copy": "Nothing to do: the same object is there under another name.",
     "uid_conflict": "Have the sender give each picture a SOPInstanceUID of its own.",
     "superseded": "Nothing to do; to use it instead, leave the other out.",
@@ -119,8 +121,9 @@ def _refusal(picture: Mammogram) -> Rejected | None:
 
 def _pair(key: Key, group: list[Mammogram]) -> tuple[Pair | None, list[Rejected]]:
     patient, exam, view, displaced = key
-    # A mammography system's own pictures, then films and screen copies: the two kinds make no pair with each other.
-    kinds = [_sides(each for each in group if _is_digital(each) is digital) for digital in (True, False)]
+    # A mammography system's own pictures, the low-energy ones of contrast mammography, then films and screen copies:
+    # the three kinds make no pair with each other.
+    kinds = [_sides(each for each in group if _kind(each) == kind) for kind in range(3)]
     chosen: Pair | None = None
     rejected: list[Rejected] = []
     for kind in sorted(kinds, key=lambda kind: not (kind.right and kind.left)):
@@ -156,8 +159,10 @@ def _sides(pictures: Iterable[Mammogram]) -> Sides[list[Mammogram]]:
     return Sides(right, left)
 
 
-def _is_digital(picture: Mammogram) -> bool:
-    return picture.exposure is not None and picture.exposure.for_presentation
+def _kind(picture: Mammogram) -> int:
+    if picture.exposure is None or not picture.exposure.for_presentation:
+        return 2
+    return int(picture.exposure.low_energy)
 
 
 def _best(kind: Sides[list[Mammogram]]) -> Sides[list[Mammogram]]:

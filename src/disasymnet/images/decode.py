@@ -100,4 +100,15 @@ def is_dicom(path: Path) -> bool:
         raise refusal("damaged", "the file is empty", path)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         raise refusal("not_dicom", "it is an archive", path)
+    if head[128:] != b"DICM" and _begins_as_data_set(head):
+        raise refusal("not_dicom", "it is a DICOM data set without its preamble", path)
     return head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom")
+
+
+def _begins_as_data_set(head: bytes) -> bool:
+    """True for the first bytes of a meta group, or of group 8 with a known VR or a plausible length."""
+    if head[:8] == b"\2\0\0\0UL\4\0":
+        return True
+    if head[:2] != b"\x08\0" or len(head) < 8 or head[3] != 0 or head[2] not in (0x00, 0x01, 0x05, 0x08, 0x12, 0x16):
+        return False
+    return head[4:6] in (b"UL", b"CS", b"DA", b"UI") or int.from_bytes(head[4:8], "little") <= 128

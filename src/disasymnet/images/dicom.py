@@ -12,34 +12,19 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.uid import (
-    UID,
-    BreastProjectionXRayImageStorageForPresentation,
-    BreastProjectionXRayImageStorageForProcessing,
-    BreastTomosynthesisImageStorage,
-    DigitalMammographyXRayImageStorageForPresentation,
-    DigitalMammographyXRayImageStorageForProcessing,
-    ExplicitVRBigEndian,
-    MediaStorageDirectoryStorage,
-)
+from pydicom.uid import UID, ExplicitVRBigEndian
 
 from disasymnet.errors import PictureError
 from disasymnet.images.breast import find_breast
 from disasymnet.images.codecs import SYNTAXES, Layout, StreamError, decode
 from disasymnet.images.grey import Grey, grey
 from disasymnet.images.header import Header
+from disasymnet.images.kinds import refuse_other_kinds
 from disasymnet.images.picture import Facts, Picture, Reading
 from disasymnet.images.refusals import refusal
 from disasymnet.images.skeleton import Skeleton, walk
-from disasymnet.images.tags import WEAK, facts, is_film, usual_wall
-from disasymnet.images.views import computed_by_name
-
-_TOMOSYNTHESIS = (
-    BreastTomosynthesisImageStorage,
-    BreastProjectionXRayImageStorageForPresentation,
-    BreastProjectionXRayImageStorageForProcessing,
-)
-_FILM_MODALITIES = ("MG", "RG", "CR", "DX")
+from disasymnet.images.tags import WEAK, expected_wall, facts
+from disasymnet.images.views import Texts
 
 
 def read_dicom(path: Path, reading: Reading) -> Picture:
@@ -69,48 +54,14 @@ def open_facts(file: BinaryIO, path: Path, reading: Reading) -> tuple[Facts, Hea
         warnings.simplefilter("ignore")
         skeleton = walk(file, path)
         header = Header.read(skeleton, path)
-        _refuse(header, reading)
+        texts = Texts.of(header)
+        refuse_other_kinds(header, texts, reading)
         layout = _layout(header, skeleton, reading)
-        found = facts(header)
+        found = facts(header, texts)
         if reading.strict:
             _refuse_weak(header, found)
+            _refuse_hanging(header, found)
     return found, header, skeleton, layout
-
-
-def _refuse(header: Header, reading: Reading) -> None:
-    """PictureError for everything that is not one grey mammogram for presentation."""
-    kind, modality = header.text("SOPClassUID"), header.text("Modality")
-    if kind == MediaStorageDirectoryStorage:
-        raise header.refusal("directory", "it is a DICOMDIR, a list of other files", "SOPClassUID")
-    if kind in _TOMOSYNTHESIS:
-        raise header.refusal("tomosynthesis", "it is a tomosynthesis, not a plain mammogram", "SOPClassUID")
-    if kind == DigitalMammographyXRayImageStorageForProcessing:
-        raise header.refusal("for_processing", "it is raw detector data (For Processing)", "SOPClassUID")
-    if header.text("PresentationIntentType").upper() == "FOR PROCESSING":
-        raise header.refusal("for_processing", "it is raw detector data (For Processing)", "PresentationIntentType")
-    film = is_film(header) and modality in _FILM_MODALITIES
-    if kind != DigitalMammographyXRayImageStorageForPresentation and not film:
-        name = UID(kind).name if UID(kind).name != kind else "unknown SOP class"
-        what = f"it is no mammogram: {name}, modality {modality[:16] or 'none'}"
-        raise header.refusal("not_mammogram", what, "SOPClassUID")
-    if film and reading.strict:
-        raise header.refusal("strict_film", "it is a Secondary Capture, not a mammography system's", "SOPClassUID")
-    if reading.strict and modality != "MG":
-        raise header.refusal("not_mammogram", f"the modality is {modality[:16] or 'not stated'}", "Modality")
-    if (frames := header.whole("NumberOfFrames", 1)) > 1:
-        raise header.refusal("multi_frame", f"it holds {frames:,} frames", "NumberOfFrames")
-    types = [value.upper() for value in header.texts("ImageType")]
-    if "GENERATED_2D" in types:
-        raise header.refusal("synthetic", "it is computed from a tomosynthesis", "ImageType")
-    if film and any(value.startswith("TOMO") for value in types):
-        raise header.refusal("tomosynthesis", "it is part of a tomosynthesis, not a plain mammogram", "ImageType")
-    # A combined exam may be named for its tomosynthesis; of screen copies the name is all that tells.
-    if (code := computed_by_name(header)) == "synthetic" or (film and code is not None):
-        raise header.refusal(code, f"its series is named as {code}, not as a plain mammogram", "SeriesDescription")
-    if not film and len(types) > 2 and types[2]:
-        raise header.refusal("derived", f"it is a derived picture: {types[2][:16]}", "ImageType")
-    if (samples := header.whole("SamplesPerPixel", 1)) != 1:
-        raise header.refusal("colour", f"it has {samples} values a pixel", "SamplesPerPixel")
 
 
 def _layout(header: Header, skeleton: Skeleton, reading: Reading) -> Layout:
@@ -171,9 +122,17 @@ def _refuse_weak(header: Header, found: Facts) -> None:
         raise header.refusal("strict_view", "no tag of the picture states a screening view", "ViewPosition")
 
 
+def _refuse_hanging(header: Header, found: Facts) -> None:
+    """Strict mode: nothing in a CC shows which way is up, so that a tag alone would decide."""
+    if found.exposure is not None and found.exposure.upside_down:
+        said = "/".join(found.exposure.orientation or ())
+        what = f"by PatientOrientation {said} the {found.view} of the {found.laterality} breast lies upside down"
+        raise header.refusal("strict_orientation", what, "PatientOrientation")
+
+
 def _refuse_wall(header: Header, found: Facts, ways: Grey) -> None:
     """Strict mode: the chest wall lies where the tags have it (PS3.3 C.7.6.1.1.1)."""
-    expected = usual_wall(found)
+    expected = expected_wall(found)
     try:
         seen = find_breast(ways.pixels()).chest_wall
     except PictureError as error:

@@ -139,7 +139,8 @@ def _modality(header: Header, tape: _Tape) -> None:
         tape.write("modality", "Modality LUT")
         _refuse_constant(header, tape, "its Modality LUT leaves one grey")
         return
-    slope, intercept = header.number("RescaleSlope", 1), header.number("RescaleIntercept", 0)
+    where = _stated(header, ("RescaleSlope", "RescaleIntercept"), "PixelValueTransformationSequence")
+    slope, intercept = where.number("RescaleSlope", 1), where.number("RescaleIntercept", 0)
     # A slope so small or large that sixteen bits no longer differ, or overflow, is no slope.
     if not 1e-9 <= abs(slope) <= 1e9 or abs(intercept) > 1e12 or abs(intercept) > 1e9 * abs(slope):
         raise header.refusal("grey_scale", f"slope {slope:g} and intercept {intercept:g}", "RescaleSlope")
@@ -149,6 +150,7 @@ def _modality(header: Header, tape: _Tape) -> None:
 
 def _voi(header: Header, tape: _Tape, voi: str) -> None:
     """The VOI LUT or window (PS3.3 C.11.2) that the policy takes, else the picture's own range; ends in [0, 1]."""
+    header = _stated(header, ("VOILUTSequence", "WindowCenter"), "FrameVOILUTSequence")
     luts = header.items("VOILUTSequence")
     centres, widths = header.numbers("WindowCenter"), header.numbers("WindowWidth")
     windows = min(len(centres), len(widths))
@@ -160,8 +162,12 @@ def _voi(header: Header, tape: _Tape, voi: str) -> None:
         ]
         tape.notes.append(f"VOI: {kind}{number or ''} taken; the file has {', '.join((all_luts + all_windows)[:9])}")
     if kind == "lut":
-        tape.values, top = _through(header, "VOILUTSequence", luts[number - 1], tape.values)
-        tape.values = tape.values / top
+        mapped, full, top = _through(header, "VOILUTSequence", luts[number - 1], tape.values)
+        # The declared bits are the range, also of those systems that declare 16 and fill 12: every viewer shows it so.
+        tape.values = mapped / max(full, top)
+        if top > full or top < full / 2:
+            why = "its entries are the range" if top > full else "dark; a window, or none, stretches it (--voi)"
+            tape.notes.append(f"VOI LUT {number}: entries up to {top:g}, {full:g} by the bits that it declares: {why}")
         tape.write("voi", f"VOI LUT, item {number} of {len(luts)}")
     elif kind == "window":
         function = header.text("VOILUTFunction").upper() or "LINEAR"
@@ -174,6 +180,12 @@ def _voi(header: Header, tape: _Tape, voi: str) -> None:
         tape.values = (tape.values - low) / (high - low)
         why = "none in the file" if not luts and not windows else "none wanted"
         tape.write("voi", f"{why}: whole range of the picture, {low:g} to {high:g}")
+
+
+def _stated(header: Header, keywords: tuple[str, ...], macro: str) -> Header:
+    """The header itself where it states one of these, else the frame's functional group that may (PS3.3 C.7.6.16)."""
+    groups = header.frame(macro)
+    return header if not groups or any(header.value(keyword) is not None for keyword in keywords) else groups[0]
 
 
 def _chosen(header: Header, voi: str, luts: int, windows: int) -> tuple[str, int]:
@@ -213,10 +225,7 @@ def _inversion(header: Header, tape: _Tape) -> None:
     PS3.3 C.8.11.3 has INVERSE stand with MONOCHROME1, and IDENTITY with MONOCHROME2: the shape repeats the photometric
     interpretation and does not undo it. Where the two contradict each other, the one that inverts is believed.
     """
-    photometric = header.text("PhotometricInterpretation").upper()
-    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        what = f"{photometric[:16] or 'nothing'} is no grey scale"
-        raise header.refusal("grey_scale", what, "PhotometricInterpretation")
+    photometric = header.text("PhotometricInterpretation").upper()  # one of the two: see `kinds`
     shape = header.text("PresentationLUTShape").upper()[:16]
     said = f"{photometric}, {shape}" if shape else photometric
     if (photometric, shape) in (("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")):
@@ -228,8 +237,8 @@ def _inversion(header: Header, tape: _Tape) -> None:
     tape.write("inversion", f"inverted: {said}")
 
 
-def _through(header: Header, keyword: str, item: Dataset, values: Values) -> tuple[Values, float]:
-    """Values through a LUT item, and the value that stands for full scale (PS3.3 C.11.1.1.1)."""
+def _through(header: Header, keyword: str, item: Dataset, values: Values) -> tuple[Values, float, float]:
+    """Values through a LUT item, the end of the range that it declares, and its highest entry (PS3.3 C.11.1.1.1)."""
     try:
         count, first, bits = (int(number) for number in header.inside(item, "LUTDescriptor"))
         table = _entries(header.inside(item, "LUTData"), count % 65536 or 65536)
@@ -240,9 +249,7 @@ def _through(header: Header, keyword: str, item: Dataset, values: Values) -> tup
     if first > 32767 and values.min() < 0:
         first -= 65536  # a signed number that was written as an unsigned one
     mapped = table[np.clip(np.rint(values) - first, 0, table.size - 1).astype(np.int64)].astype(np.float64)
-    full, top = float(2**bits - 1), float(table.max())
-    # Some files declare 16 bits for entries of 12: then the table's own top is full scale.
-    return mapped, full if full / 2 < top <= full else max(top, 1.0)
+    return mapped, float(2**bits - 1), float(table.max())
 
 
 def _entries(data: Any, count: int) -> NDArray[Any]:

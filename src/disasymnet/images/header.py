@@ -87,6 +87,15 @@ class Header:
             raise self.refusal("damaged", "the value is no sequence", keyword)
         return list(found)
 
+    def frame(self, macro: str) -> list[Header]:
+        """The items that describe the (first) frame in a functional group macro, what all frames share first."""
+        return [
+            Header(item, self.path)
+            for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+            for group in self.items(groups)[:1]
+            for item in self.items(macro, of=group)[:1]
+        ]
+
     def code(self, item: Dataset) -> str:
         """CodeValue of an item in SNOMED (SCT, or SRT and its older names); empty in any other scheme."""
         scheme = str(self._of(item, "CodingSchemeDesignator", "CodingSchemeDesignator") or "").strip()

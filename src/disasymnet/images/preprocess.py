@@ -1,7 +1,8 @@
 """A pair's pictures on the model grid (section 3.2 of the paper: 1024 x 512), and the way back.
 
-Canonical form: chest wall at column 0 in both pictures, whichever way the file hangs; the laterality never decides a
-flip. The middle of the breast lies at mid-height, both sides have one scale, and all outside the breast is 0.
+Canonical form: chest wall at column 0 in both pictures, whichever way the file hangs; the laterality alone never
+decides a flip. What lies upside down by PatientOrientation is turned, where the chest wall lies as that tag has it. The
+middle of the breast lies at mid-height, both sides have one scale, and all outside the breast is 0.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from scipy import ndimage
 
 from disasymnet.images.breast import Breast, find_breast
 from disasymnet.images.geometry import Geometry
+from disasymnet.images.hanging import wall_by
 from disasymnet.images.picture import Picture
 from disasymnet.images.refusals import refusal
-from disasymnet.images.tags import usual_wall
+from disasymnet.images.tags import expected_wall
 from disasymnet.records import Edge, Sides
 from disasymnet.settings import ImageSettings
 
-PREPROCESSING = "2"
+PREPROCESSING = "3"
 """Goes up whenever the same file would give other pixels: caches and checkpoints of another version do not mix."""
 
 _MARGIN = 1.02  # `fit`: 1 % of air on each side of the larger breast
@@ -59,9 +61,10 @@ class _Found:
     top: int
     right: int
     bottom: int
+    flip_y: bool
 
     @property
-    def flip(self) -> bool:
+    def flip_x(self) -> bool:
         return self.breast.chest_wall == "right"
 
 
@@ -106,18 +109,37 @@ def _prepare(
 def _find(picture: Picture, wall: Edge | None) -> _Found:
     breast = find_breast(picture.pixels, wall)
     # A data set that knows its films has the last word; of a DICOM file the tags tell what is usual.
-    expected = usual_wall(picture.facts) if wall is None else None
+    expected = expected_wall(picture.facts) if wall is None else None
     if expected not in (None, breast.chest_wall):
         side = picture.facts.laterality
         what = (
             f"the chest wall lies at the {breast.chest_wall} edge, by the tags of the {side} breast at the {expected}"
         )
         breast = replace(breast, warnings=(*breast.warnings, what))
+    flip_y, told = _upright(picture, breast.chest_wall)
+    breast = replace(breast, warnings=(*breast.warnings, *told))
     rows, columns = np.flatnonzero(breast.mask.any(axis=1)), np.flatnonzero(breast.mask.any(axis=0))
     left, right = int(columns[0]), int(columns[-1]) + 1
     if breast.chest_wall == "right":
         left, right = breast.mask.shape[1] - right, breast.mask.shape[1] - left
-    return _Found(picture, breast, left, int(rows[0]), right, int(rows[-1]) + 1)
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    if flip_y:
+        top, bottom = breast.mask.shape[0] - bottom, breast.mask.shape[0] - top
+    return _Found(picture, breast, left, top, right, bottom, flip_y)
+
+
+def _upright(picture: Picture, seen: Edge) -> tuple[bool, tuple[str, ...]]:
+    """Whether the picture is to be turned upside down, and what to tell.
+
+    A tag whose rows the picture contradicts is a copied or a wrong one: its columns are not believed either.
+    """
+    exposure = picture.facts.exposure
+    if exposure is None or not exposure.upside_down:
+        return False, ()
+    said = f"PatientOrientation {'/'.join(exposure.orientation or ())}"
+    if wall_by(exposure.orientation) == seen:
+        return True, (f"turned the right way up by {said}",)
+    return False, (f"upside down by {said}, but the chest wall contradicts it: not turned",)
 
 
 def _scale(found: tuple[_Found, ...], settings: ImageSettings) -> _Scale:
@@ -159,8 +181,8 @@ def _geometry(found: _Found, step: float, settings: ImageSettings) -> Geometry:
     return Geometry(
         source_shape=(rows, columns),
         model_shape=(settings.height, settings.width),
-        flip_x=found.flip,
-        flip_y=False,
+        flip_x=found.flip_x,
+        flip_y=found.flip_y,
         step=(step, step),
         origin=(float(found.left), float(top)),
     )
@@ -174,13 +196,13 @@ def _liu_geometry(found: _Found, settings: ImageSettings) -> Geometry:
     replaced by the chest wall, which is the same where files hang as usual.
     """
     rows, columns = found.breast.mask.shape
-    pixels = found.picture.pixels[:, ::-1] if found.flip else found.picture.pixels
+    pixels = found.picture.pixels[:: -1 if found.flip_y else 1, :: -1 if found.flip_x else 1]
     x, y = _liu_point(pixels)
     return Geometry(
         source_shape=(rows, columns),
         model_shape=(settings.height, settings.width),
-        flip_x=found.flip,
-        flip_y=False,
+        flip_x=found.flip_x,
+        flip_y=found.flip_y,
         step=(_LIU_COLUMNS / settings.width, _LIU_ROWS / settings.height),
         origin=(x - _LIU_COLUMNS / 2, y - _LIU_ROWS / 2),
     )

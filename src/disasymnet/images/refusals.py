@@ -34,6 +34,7 @@ NEXT_STEP = {
     "tomosynthesis": "Give the plain mammogram of the same view.",
     "synthetic": "Give the acquired mammogram of the same view; computed pictures are not compared with it.",
     "for_processing": "Use the For Presentation picture of the same exposure.",
+    "contrast": "Give the low-energy pictures of both breasts, or plain mammograms.",
     "derived": "Give the picture as it was acquired.",
     "multi_frame": "Give plain mammograms: one frame a file.",
     "colour": "Give the grey picture, not a screen shot or an overlay.",
@@ -49,11 +50,13 @@ NEXT_STEP = {
     "no_breast": "Look at the picture (`disasymnet explain FILE --out DIR`): a breast is bright tissue at one edge.",
     "laterality_conflict": "Have the sender correct Laterality, ImageLaterality or the anatomic codes.",
     "view_conflict": "Have the sender correct ViewCodeSequence or ViewPosition.",
+    "turned": "Have its sender turn the picture, the chest wall at its left or right edge, or correct the tag.",
     # What strict mode asks for
     "strict_film": f"Digitised film and Secondary Captures are research data. {_LENIENT}",
     "strict_raster": f"Only DICOM states what a picture shows. {_LENIENT}",
     "strict_side": f"Have the sender fill ImageLaterality (0020,0062) with R or L. {_LENIENT}",
     "strict_view": f"Have the sender fill ViewCodeSequence (0054,0220) or ViewPosition (0018,5101). {_LENIENT}",
+    "strict_orientation": f"Have the sender turn the picture upright, or correct PatientOrientation. {_LENIENT}",
     "strict_wall": f"Look at the picture: one of ImageLaterality, PatientOrientation and pixels is wrong. {_LENIENT}",
 }
 

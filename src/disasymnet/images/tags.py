@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import re
 
-from pydicom.uid import SecondaryCaptureImageStorage
-
+from disasymnet.images.hanging import (
+    Orientation,
+    breast_by,
+    orientation,
+    turned_by_a_quarter,
+    upside_down,
+    usual_wall,
+    wall_by,
+)
 from disasymnet.images.header import Header
+from disasymnet.images.kinds import is_film, is_low_energy
 from disasymnet.images.picture import Facts
-from disasymnet.images.views import Named, named_in_text, projection, words_of_position
+from disasymnet.images.views import NAMING, SPOKEN, Texts, projection
 from disasymnet.records import Edge, Exposure
 from disasymnet.terms import Laterality, View
 
-WEAK = ("PatientOrientation", "SeriesDescription")
+WEAK = ("PatientOrientation", *NAMING)
 """Rungs that a person, not a modality, fills in: good for research data, not for strict mode."""
 
 # PS3.16 CID 6022.
@@ -27,12 +35,7 @@ _SIDE_CODES = {
 _DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
 
 
-def is_film(header: Header) -> bool:
-    """True for a Secondary Capture: digitised film, as far as mammograms go."""
-    return header.text("SOPClassUID") == SecondaryCaptureImageStorage
-
-
-def facts(header: Header) -> Facts:
+def facts(header: Header, texts: Texts) -> Facts:
     """What the file states. PictureError `laterality_conflict` or `view_conflict` if its tags contradict each other."""
     film, notes = is_film(header), []
     if header.text("BurnedInAnnotation").upper() == "YES":
@@ -49,16 +52,16 @@ def facts(header: Header) -> Facts:
         # CBIS-DDSM gives each picture a patient and a study of its own.
         patient, exam = cbis[1], None
         notes.append("CBIS-DDSM: patient taken from within PatientID, study ignored")
-    laterality, side_from = _laterality(header, notes)
-    shown = projection(header, notes)
+    laterality, side_from = _laterality(header, texts, notes)
+    shown = projection(header, texts, notes)
     if shown.special is not None:
         notes.append(f"not a screening view: {shown.special.replace('_', ' ')}")
     if shown.implant_displaced and implant == "NO":
         notes.append("implant displaced, where BreastImplantPresent says that there is none")
-    orientation = _orientation(header)
-    stated = side_of(orientation, shown.view)
-    if None not in (stated, laterality) and stated is not laterality:
-        notes.append(f"PatientOrientation {'/'.join(orientation or ())} is that of the other breast's {shown.view}")
+    lies, head_down = _hanging(header, shown.view, laterality, notes)
+    low_energy = is_low_energy(header, texts)
+    if low_energy:
+        notes.append("low-energy picture of a contrast mammogram")
     pixel_mm, size_from = _pixel_mm(header, notes)
     return Facts(
         laterality=laterality,
@@ -75,6 +78,7 @@ def facts(header: Header) -> Facts:
             special=shown.special,
             implant_displaced=shown.implant_displaced,
             extra=shown.extra,
+            low_energy=low_energy,
             rows=header.whole("Rows"),
             columns=header.whole("Columns"),
             taken=_seconds(header.text("AcquisitionTime")),
@@ -83,48 +87,35 @@ def facts(header: Header) -> Facts:
             laterality_from=side_from,
             view_from=shown.view_from,
             pixel_mm_from=size_from,
-            orientation=orientation,
+            orientation=lies,
+            upside_down=head_down,
             notes=tuple(notes),
         ),
     )
 
 
-def usual_wall(found: Facts) -> Edge | None:
+def expected_wall(found: Facts) -> Edge | None:
     """The edge where the chest wall should be: PatientOrientation's rows, else the usual hanging of the breast."""
-    orientation = None if found.exposure is None else found.exposure.orientation
-    if orientation is not None and orientation[0][0] in "AP":
-        return "left" if orientation[0][0] == "A" else "right"
-    if found.laterality is None:
-        return None
-    return "left" if found.laterality is Laterality.LEFT else "right"
+    shown = None if found.exposure is None else found.exposure.orientation
+    return wall_by(shown) or usual_wall(found.laterality)
 
 
-def side_of(orientation: tuple[str, str] | None, view: View | None) -> Laterality | None:
-    """The breast that an orientation belongs to, where it tells (PS3.3 C.7.6.1.1.1).
-
-    The plane of an MLO runs from above and outside to below and inside, so its columns lead to the foot and away from
-    the breast's side, or back. A CC tells by the hanging alone: A\\R is the left breast's, P\\L the right one's.
-    """
-    if orientation is None or view is None:
-        return None
-    rows, columns = orientation
-    if view is View.CC:
-        return {("A", "R"): Laterality.LEFT, ("P", "L"): Laterality.RIGHT}.get((rows, columns))
-    if view is View.MLO and len(columns) == 2 and set(columns) & set("FH"):
-        inwards = (set(columns) - set("FH")) & set("LR")
-        if len(inwards) != 1:
-            return None
-        away = Laterality(inwards.pop())
-        return away.contralateral if "F" in columns else away
-    return None
-
-
-def _orientation(header: Header) -> tuple[str, str] | None:
-    """PatientOrientation where it is one: CBIS-DDSM writes the view into it."""
-    values = [value.upper() for value in header.texts("PatientOrientation")]
-    if len(values) != 2 or not all(value and set(value) <= set("APRLHF") for value in values):
-        return None
-    return values[0], values[1]
+def _hanging(
+    header: Header, view: View | None, side: Laterality | None, notes: list[str]
+) -> tuple[Orientation | None, bool]:
+    """PatientOrientation, and whether the picture lies upside down by it; one on its side is refused."""
+    lies = orientation(header.texts("PatientOrientation"))
+    said = "/".join(lies or ())
+    if turned_by_a_quarter(lies):
+        raise header.refusal("turned", f"it lies on its side: PatientOrientation {said}", "PatientOrientation")
+    head_down = upside_down(lies, view, side)
+    if head_down:
+        notes.append(f"upside down by PatientOrientation {said}: preparing turns it, if the chest wall agrees")
+    stated = breast_by(lies, view)
+    if None not in (stated, side) and stated is not side:
+        or_turned = ", or this one's turned by half" if head_down and view is View.CC else ""
+        notes.append(f"PatientOrientation {said} is that of the other breast's {view}{or_turned}")
+    return lies, head_down
 
 
 def _seconds(text: str) -> float | None:
@@ -135,7 +126,7 @@ def _seconds(text: str) -> float | None:
     return sum(float(part or 0) * unit for part, unit in zip(known.groups(), (3600, 60, 1), strict=True))
 
 
-def _laterality(header: Header, notes: list[str]) -> tuple[Laterality | None, str | None]:
+def _laterality(header: Header, texts: Texts, notes: list[str]) -> tuple[Laterality | None, str | None]:
     """The first rung that names a breast; a lower rung that names the other one is an error (PS3.3 C.8.11.7)."""
     found: list[tuple[Laterality, str]] = []
     both = False
@@ -144,23 +135,20 @@ def _laterality(header: Header, notes: list[str]) -> tuple[Laterality | None, st
         if side is not None:
             found.append((side, rung))
 
-    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for group in header.items(groups)[:1]:
-            for frame in header.items("FrameAnatomySequence", of=group)[:1]:
-                value = str(header.inside(frame, "FrameLaterality") or "").strip()
-                both |= value.upper() == "B"
-                add(Laterality.parse(value), "FrameLaterality")
+    for frame in header.frame("FrameAnatomySequence"):
+        both |= frame.text("FrameLaterality").upper() == "B"
+        add(Laterality.parse(frame.text("FrameLaterality")), "FrameLaterality")
     for tag in ("ImageLaterality", "Laterality"):
         both |= tag == "ImageLaterality" and header.text(tag).upper() == "B"
         add(Laterality.parse(header.text(tag)), tag)
     for region in header.items("AnatomicRegionSequence"):
         for code in (region, *header.items("AnatomicRegionModifierSequence", of=region)):
             add(_SIDE_CODES.get(header.code(code)), "AnatomicRegionSequence")
-    for word in words_of_position(header):
-        add(word.laterality if isinstance(word, Named) else Laterality.parse(word), "ViewPosition")
-    text = named_in_text(header)
-    if text is not None:
-        add(text.laterality, "SeriesDescription")
+    for side in texts.position.sides:
+        add(side, "ViewPosition")
+    for name in NAMING:
+        for side in texts.free[name].sides:
+            add(side, name)
     if len({side for side, _ in found}) > 1:
         named = " and ".join(f"{side} ({rung})" for side, rung in dict(reversed(found)).items())
         raise header.refusal("laterality_conflict", f"its tags name both breasts: {named}", found[0][1])
@@ -169,8 +157,8 @@ def _laterality(header: Header, notes: list[str]) -> tuple[Laterality | None, st
         return None, None
     if not found:
         return None, None
-    if found[0][1] == "SeriesDescription":
-        notes.append("breast taken from the series description")
+    if found[0][1] in NAMING:
+        notes.append(f"breast taken from {SPOKEN[found[0][1]]}")
     return found[0]
 
 

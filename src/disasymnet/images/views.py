@@ -5,13 +5,13 @@ ML is never MLO: a view is a code or a whole word, not a part of one.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
 from disasymnet.images.header import Header
-from disasymnet.terms import Laterality, View
+from disasymnet.images.words import Words, of_code_string, of_free_text
+from disasymnet.terms import View
 
 # CID 4014, SNOMED CT and the older SNOMED RT codes.
 _VIEW_CODES = {
@@ -34,29 +34,40 @@ _SPECIAL_CODES = {
 }  # fmt: skip
 _IMPLANT_DISPLACED = ("399209000", "R-102D5")
 _HARMLESS = ("442581004", "R-40AB3", "442580003", "R-40AB2")  # nipple in profile, axillary tissue
-_SPECIAL_WORDS = {
-    "MAG": "magnification", "MAGNIFICATION": "magnification", "MAGNIFIED": "magnification", "SPOT": "spot",
-    "ROLLED": "rolled", "TANGENTIAL": "tangential", "TAN": "tangential", "CLEAVAGE": "cleavage", "CV": "cleavage",
-    "AT": "axillary_tail", "SPECIMEN": "specimen",
-}  # fmt: skip
 _MAGNIFIED = 1.3
 """Breasts on the table are magnified 1.0 to 1.1 times, those on a magnification stand 1.5 to 2 times."""
 
-_NAMES = "|".join(sorted(View, key=len, reverse=True))
-_WORD = re.compile(rf"([RL])?({_NAMES})(ID)?")  # RCC, LMLO, CCID
-_TOKEN = re.compile(rf"(?<![A-Z0-9])(R|L|RIGHT|LEFT)[ _-]?({_NAMES})[ _-]?(ID)?(?![A-Z0-9])")
-_DISPLACED = re.compile(r"\bIMPLANTS?[ _-]DISPLACED\b|\bEKLUND\b")
-_SYNTHETIC = re.compile(r"\b(C-?VIEW|S-?VIEW|V-?PREVIEW|SYNTHETIC|SYNTHESI[SZ]ED|INTELLIGENT 2D)\b")
-_TOMOSYNTHESIS = re.compile(r"\b(TOMO|TOMOSYNTHESIS|DBT)\b")
+SPOKEN = {
+    "SeriesDescription": "the series description",
+    "ProtocolName": "the protocol name",
+    "AcquisitionDeviceProcessingDescription": "the description of the processing",
+}
+"""Attributes as notes call them."""
+FREE_TEXTS = tuple(SPOKEN)
+"""Where words of any kind stand, and only the known ones tell."""
+NAMING = FREE_TEXTS[:2]
+"""Those of them that may name breast and view."""
 
 
 @dataclass(frozen=True)
-class Named:
-    """What one of our words says: `RCC`, `L-MLO`, `CCID`."""
+class Texts:
+    """What the words of a file say, by attribute."""
 
-    laterality: Laterality | None
-    view: View
-    implant_displaced: bool
+    position: Words
+    free: dict[str, Words]
+    """Of `FREE_TEXTS`."""
+
+    @classmethod
+    def of(cls, header: Header) -> Texts:
+        """From the header."""
+        free = {name: of_free_text(header.text(name)) for name in FREE_TEXTS}
+        return cls(of_code_string(header.text("ViewPosition")), free)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Other kinds of picture that these words make of this one, with the attribute that says so."""
+        every = {"ViewPosition": self.position, **self.free}
+        return {kind: name for name in reversed(every) for kind in every[name].kinds}
 
 
 @dataclass(frozen=True)
@@ -70,36 +81,7 @@ class Projection:
     extra: bool
 
 
-def words_of_position(header: Header) -> list[Named | str]:
-    """ViewPosition's words, understood where they name a view; systems write `CC`, `RIGHT CC`, `RCC` or `MLO ID`."""
-    found: list[Named | str] = []
-    for word in re.split(r"[\s\\_-]+", header.text("ViewPosition").upper()):
-        known = None if (plain := View.parse(word)) else _WORD.fullmatch(word)
-        if plain is not None:
-            found.append(Named(None, plain, False))
-        elif known is not None:
-            found.append(Named(Laterality.parse(known[1] or ""), View(known[2]), known[3] is not None))
-        elif word:
-            found.append(word)
-    return found
-
-
-def named_in_text(header: Header) -> Named | None:
-    """Breast and view that the free text of the series names, if it names one and no other: `RCC`, `LEFT MLO`."""
-    found = {
-        Named(Laterality.parse(side), View(view), bool(displaced))
-        for side, view, displaced in _TOKEN.findall(_free_text(header))
-    }
-    return found.pop() if len(found) == 1 else None
-
-
-def computed_by_name(header: Header) -> str | None:
-    """`synthetic` or `tomosynthesis` where the series is named so."""
-    text = _free_text(header)
-    return "synthetic" if _SYNTHETIC.search(text) else "tomosynthesis" if _TOMOSYNTHESIS.search(text) else None
-
-
-def projection(header: Header, notes: list[str]) -> Projection:
+def projection(header: Header, texts: Texts, notes: list[str]) -> Projection:
     """The first rung that names a view; a lower rung that names another is PictureError `view_conflict`.
 
     ViewCodeSequence, ViewPosition, PatientOrientation (as CBIS-DDSM has it), free text of the series.
@@ -108,36 +90,31 @@ def projection(header: Header, notes: list[str]) -> Projection:
     modifiers = [item for code in codes for item in header.items("ViewModifierCodeSequence", of=code)]
     # Some writers put the modifiers beside the view and not into it.
     modifiers += header.items("ViewModifierCodeSequence")
-    position, text = words_of_position(header), named_in_text(header)
     found = [(view, "ViewCodeSequence") for item in codes if (view := _VIEW_CODES.get(header.code(item)))]
-    found += [(word.view, "ViewPosition") for word in position if isinstance(word, Named)]
+    found += [(view, "ViewPosition") for view in texts.position.views]
     orientation = header.texts("PatientOrientation")
     misused = View.parse(orientation[0]) if len(orientation) == 1 else None
     if misused is not None and misused.pairable:
         found.append((misused, "PatientOrientation"))
-    if text is not None:
-        found.append((text.view, "SeriesDescription"))
+    found += [(view, name) for name in NAMING for view in texts.free[name].views]
     if len({view for view, _ in found}) > 1:
         named = " and ".join(f"{view} ({rung})" for view, rung in dict(reversed(found)).items())
         raise header.refusal("view_conflict", f"its tags name several views: {named}", found[0][1])
     view, rung = found[0] if found else (None, None)
-    if rung in ("PatientOrientation", "SeriesDescription"):
-        notes.append("view taken from " + {"PatientOrientation": rung}.get(rung, "the series description"))
+    if rung in ("PatientOrientation", *NAMING):
+        notes.append(f"view taken from {SPOKEN.get(rung, rung)}")
     known = [header.code(item) for item in modifiers]
-    displaced = any(code in _IMPLANT_DISPLACED for code in known)
-    displaced = displaced or any(word.implant_displaced for word in position if isinstance(word, Named))
-    displaced = displaced or "ID" in position
-    in_words = text is not None and (text.implant_displaced or _DISPLACED.search(_free_text(header)) is not None)
-    if not displaced and in_words:
-        displaced = True
-        notes.append("implant displaced: taken from the series description")
-    special = _special(header, codes, known, position, text)
-    return Projection(view, rung, special, displaced, any(code in _HARMLESS for code in known))
+    displaced = texts.position.displaced or any(code in _IMPLANT_DISPLACED for code in known)
+    if not displaced:
+        said = next((name for name, words in texts.free.items() if words.displaced), None)
+        if said is not None:
+            displaced = True
+            notes.append(f"implant displaced: taken from {SPOKEN[said]}")
+    extra = texts.position.extra or any(code in _HARMLESS for code in known)
+    return Projection(view, rung, _special(header, codes, known, texts), displaced, extra)
 
 
-def _special(
-    header: Header, codes: list[Dataset], modifiers: list[str], position: list[Named | str], text: Named | None
-) -> str | None:
+def _special(header: Header, codes: list[Dataset], modifiers: list[str], texts: Texts) -> str | None:
     """Why the picture is no screening view."""
     if any(header.code(item) in _SPECIMEN for item in codes):
         return "specimen"
@@ -145,20 +122,11 @@ def _special(
         if code not in _HARMLESS and code not in _IMPLANT_DISPLACED:
             # What is not understood is not overlooked either.
             return _SPECIAL_CODES.get(code, "modifier")
-    for word in position:
-        if isinstance(word, str) and word in _SPECIAL_WORDS:
-            return _SPECIAL_WORDS[word]
+    if texts.position.special is not None:
+        return texts.position.special
     if header.number("EstimatedRadiographicMagnificationFactor", 1) >= _MAGNIFIED:
         return "magnification"
     if header.text("PartialView").upper() == "YES":
         return "partial"
-    if text is not None:
-        # `RCC SPOT` speaks of this picture, `Screening and spot views` of several.
-        for word in re.split(r"[^A-Z]+", _free_text(header)):
-            if word in _SPECIAL_WORDS and word != "AT":
-                return _SPECIAL_WORDS[word]
-    return None
-
-
-def _free_text(header: Header) -> str:
-    return f"{header.text('SeriesDescription')} {header.text('ProtocolName')}".upper()
+    in_text = (words.special for words in texts.free.values() if words.special is not None)
+    return next(in_text, "modifier" if texts.position.unknown else None)

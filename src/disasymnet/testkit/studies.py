@@ -1,4 +1,4 @@
-"""Mammography studies as tags: how systems write side, view and modifiers, with pixels of no size to speak of.
+"""Mammography studies as tags: how systems write side, view and modifiers, with small pictures that show how they lie.
 
 A `Shot` is what was really taken, a `Style` how one system puts it into tags. For readers that pair by tags: see
 `tag_matrix`.
@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from disasymnet.phantom.write import uid
 from disasymnet.terms import Laterality, View
 from disasymnet.testkit.files import write as write_file
-from disasymnet.testkit.mammograms import drawn, mammogram, write
+from disasymnet.testkit.mammograms import Pixels, drawn, mammogram, write
 
 Tags = dict[str, Any]
 
@@ -48,8 +50,46 @@ ORIENTATIONS = {
     "mirrored": {("L", "CC"): "P\\R", ("R", "CC"): "A\\L", ("L", "MLO"): "P\\FR", ("R", "MLO"): "A\\FL"},
     "upside down": {("L", "CC"): "A\\L", ("R", "CC"): "P\\R", ("L", "MLO"): "A\\HL", ("R", "MLO"): "P\\HR"},
     "turned": {("L", "CC"): "P\\L", ("R", "CC"): "A\\R", ("L", "MLO"): "P\\HL", ("R", "MLO"): "A\\HR"},
+    "quarter left": {("L", "CC"): "R\\P", ("R", "CC"): "L\\A", ("L", "MLO"): "FR\\P", ("R", "MLO"): "FL\\A"},
+    "quarter right": {("L", "CC"): "L\\A", ("R", "CC"): "R\\P", ("L", "MLO"): "HL\\A", ("R", "MLO"): "HR\\P"},
 }
-"""PatientOrientation of a picture that hangs as usual, mirrored, upside down, or turned by half."""
+"""PatientOrientation of a picture that hangs as usual, mirrored, upside down, turned by half, or by a quarter."""
+_LAID: dict[str, Callable[[Pixels], Pixels]] = {
+    "usual": lambda pixels: pixels,
+    "mirrored": np.fliplr,
+    "upside down": np.flipud,
+    "turned": lambda pixels: np.rot90(pixels, 2),
+    "quarter left": np.rot90,
+    "quarter right": lambda pixels: np.rot90(pixels, -1),
+}
+
+
+def marked(seed: int = 0, rows: int = 160, columns: int = 96) -> Pixels:
+    """A breast with the chest wall at the left edge and a bright block in its upper part near the wall, 12 bits.
+
+    Above lies the outer half of a CC, the upper half of an MLO: the block is where it belongs if it is there again.
+    """
+    pixels = drawn(rows, columns, seed)
+    pixels[rows // 4 : 3 * rows // 8, columns // 8 : 3 * columns // 8] = 3900
+    return pixels
+
+
+def laid(pixels: Pixels, side: Laterality, orientation: str = "usual") -> Pixels:
+    """The picture of `marked` as it lies in the file of a breast that hangs as one of `ORIENTATIONS` says."""
+    usual = np.fliplr(pixels) if side is Laterality.RIGHT else pixels
+    return np.ascontiguousarray(_LAID[orientation](usual))
+
+
+def mark_lies(image: NDArray[np.floating[Any]], breast: NDArray[np.bool_]) -> str:
+    """Where the block lies in a picture (rows, columns) with the chest wall at column 0, seen beside its breast.
+
+    `upright` or `upside down`; `elsewhere` if it does not lie near the wall, or is not there.
+    """
+    rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
+    y, x = np.nonzero(breast & (image > 0.7 * image.max()))
+    if not y.size or x.mean() > (columns[0] + columns[-1]) / 2:
+        return "elsewhere"
+    return "upright" if y.mean() < (rows[0] + rows[-1]) / 2 else "upside down"
 
 
 @dataclass(frozen=True)
@@ -67,6 +107,10 @@ class Shot:
     """Set last; None removes one."""
     style: str | None = None
     """Else that of the study."""
+    lies: str | None = None
+    """How the picture lies in its file, a word of `ORIENTATIONS`; else as those of the study."""
+    seen: str = "upright"
+    """How it should lie on the model grid, where it makes a pair: `upright`, `upside down`, or `on its side`."""
 
     @property
     def side(self) -> Laterality:
@@ -163,18 +207,18 @@ class Study:
     orientation: str = "usual"
 
     def write(self, path: Path, shot: Shot, number: int) -> None:
-        """One of its files."""
-        style = shot.style or self.style
-        pixels = drawn(16, 16, seed=number)
+        """One of its files; the number draws its noise."""
+        style, lies = shot.style or self.style, shot.lies or self.orientation
         tags: Tags = {
             "ImageLaterality": None, "ViewPosition": None, "PatientOrientation": None,
             "PatientID": f"patient of {self.name}", "StudyInstanceUID": uid("study", self.name),
             "SOPInstanceUID": uid("picture", self.name, shot.name), "InstanceNumber": 1,
         }  # fmt: skip
-        hanging = ORIENTATIONS[self.orientation].get((shot.side.value, shot.shown.value))
+        hanging = ORIENTATIONS[lies].get((shot.side.value, shot.shown.value))
         if hanging is not None:
             tags["PatientOrientation"] = hanging
         tags |= {**STYLES[style](shot), **shot.tags}
+        pixels = laid(marked(number), shot.side, lies)
         dataset = mammogram(pixels)
         for name, value in tags.items():
             if value is not None:
@@ -182,3 +226,24 @@ class Study:
             elif name in dataset:
                 delattr(dataset, name)
         write_file(path, write(dataset, pixels))
+
+
+FOUR = ("RCC", "LCC", "RMLO", "LMLO")
+
+
+def four(*changed: Shot, without: tuple[str, ...] = ()) -> list[Shot]:
+    """The usual four, some of them changed, and others besides."""
+    new = {shot.name: shot for shot in changed}
+    kept = [new.pop(name, Shot(name)) for name in FOUR if name not in without]
+    return [*kept, *new.values()]
+
+
+def alone(name: str) -> Shot:
+    """The picture whose partner is lost."""
+    return Shot(name, "unpaired")
+
+
+def bad(name: str, code: str, tags: Mapping[str, Any], **more: Any) -> list[Shot]:
+    """Four pictures, of which one is left out for its tags and its partner for want of it."""
+    other = ("L" if name[0] == "R" else "R") + name[1:]
+    return four(Shot(name, code, tags=tags, **more), alone(other))

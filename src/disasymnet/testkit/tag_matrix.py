@@ -3,26 +3,32 @@
     python -m disasymnet.testkit.tag_matrix OUT [--seed 0]
 
 The cases and what is expected of each stand in `tag_cases`. OUT gets the files under names that say nothing, and
-`expected.csv`: study, picture, `pair` or the code, the picture's partner, file.
+`expected.csv`: study, picture, `pair` or the code, the picture's partner, how it lies on the model grid, file.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from collections import Counter
+import zlib
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import config
 
+from disasymnet.images.preprocess import preprocess
+from disasymnet.images.read import read_picture
+from disasymnet.records import Sides
+from disasymnet.settings import ImageSettings
 from disasymnet.testkit.files import write_csv
-from disasymnet.testkit.studies import Shot, Study
+from disasymnet.testkit.studies import Shot, Study, mark_lies
 from disasymnet.testkit.tag_cases import studies
 
-COLUMNS = ("study", "picture", "expected", "partner")
+COLUMNS = ("study", "picture", "expected", "partner", "lies")
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Expected:
     """`pair` or the code."""
     partner: str
     """The other picture of the pair; empty without."""
+    lies: str
+    """How a picture of a pair lies on the model grid: see `Shot.seen`."""
     file: str = ""
 
 
@@ -48,7 +56,7 @@ def _rows(study: Study) -> Iterator[Expected]:
         partner = ""
         if shot.expect == "pair":
             (partner,) = (other.name for other in study.shots if other.side is not shot.side and _like(shot, other))
-        yield Expected(study.name, shot.name, shot.expect, partner)
+        yield Expected(study.name, shot.name, shot.expect, partner, shot.seen if partner else "")
 
 
 def _like(shot: Shot, other: Shot) -> bool:
@@ -62,19 +70,34 @@ def _exam(shot: Shot) -> object:
     return shot.tags.get("StudyInstanceUID")
 
 
+def _object(study: Study, shot: Shot) -> tuple[str, str]:
+    """What a copy shares with its original."""
+    return study.name, shot.tags.get("SOPInstanceUID", shot.name)
+
+
+def _copies_in_order(every: list[tuple[Study, Shot]], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers, those of the copies of one object ascending: which of them is taken depends on the names alone."""
+    copies: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, (study, shot) in enumerate(every):
+        copies[_object(study, shot)].append(place)
+    for places in copies.values():
+        numbers[places] = np.sort(numbers[places])
+    return numbers
+
+
 def write_matrix(out: Path, seed: int = 0) -> list[Expected]:
     """The files, in an order and under names drawn from the seed, and `expected.csv`."""
     every = [(study, shot) for study in studies() for shot in study.shots]
     rows = [row for study in studies() for row in _rows(study)]
     rng = np.random.default_rng(seed)
-    numbers = rng.permutation(len(every))
+    numbers = _copies_in_order(every, rng.permutation(len(every)))
     written = []
     for (study, shot), row, number in zip(every, rows, numbers, strict=True):
         file = f"{number // 100:02d}/{number:05d}.dcm"
         with config.disable_value_validation():  # odd values are what is wanted
-            study.write(out / "files" / file, shot, int(number))
+            study.write(out / "files" / file, shot, zlib.crc32("".join(_object(study, shot)).encode()))
         written.append(replace(row, file=file))
-    table = [(*COLUMNS, "file"), *((row.study, row.picture, row.expected, row.partner, row.file) for row in written)]
+    table = [(*COLUMNS, "file"), *(astuple(row) for row in written)]
     write_csv(out / "expected.csv", table)
     return written
 
@@ -128,6 +151,26 @@ def judge(written: list[Expected], tables: Path) -> Answers:
         unlisted=[f"{row.study}: {row.picture}" for row in written if counts[row.file] != 1],
         codes=dict(sorted(Counter(left_out.values()).items())),
     )
+
+
+def judge_lie(written: list[Expected], tables: Path, files: Path) -> list[str]:
+    """The pictures of `pairs.csv` that do not lie on the model grid as the table says, by the mark that each holds.
+
+    Where a picture lies on its side and no tag says so, nothing is expected.
+    """
+    of = {row.file: row for row in written}
+    settings = ImageSettings(height=64, width=32, scale="fit")
+    wrong = []
+    for pair in _read_csv(tables / "pairs.csv"):
+        rows = [of[pair[side]] for side in ("right", "left")]
+        pictures = Sides(*(read_picture(files / row.file) for row in rows))
+        if any(row.lies == "on its side" for row in rows):
+            continue
+        for row, prepared in zip(rows, preprocess(pictures, Sides(None, None), settings), strict=True):
+            seen = mark_lies(prepared.image, prepared.breast)
+            if seen != row.lies:
+                wrong.append(f"{row.study}: {row.picture}: {seen}, not {row.lies}")
+    return wrong
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
