@@ -23,7 +23,7 @@ from disasymnet.methods.base import Method, PairOutput
 from disasymnet.phantom.make import make_exams
 from disasymnet.phantom.settings import PhantomSettings
 from disasymnet.predict import Model, Source, as_pair, pairs_in, predict_folder
-from disasymnet.records import Exposure
+from disasymnet.records import Exposure, Identity
 from disasymnet.terms import Laterality, View
 from tests.data.small import make_recipe
 from tests.evaluate.trained import SMALL
@@ -66,6 +66,7 @@ def _source(
     patient: str | None = None,
     seed: int = 0,
     issuer: str | None = None,
+    study: str | None = None,
 ) -> Source:
     pixels = np.zeros((200, 120), np.float32)
     y, x = np.mgrid[:200, :120]
@@ -77,8 +78,7 @@ def _source(
         Laterality.parse(laterality) if laterality else None,
         View.parse(view) if view else None,
         0.8,
-        patient=patient,
-        issuer=issuer,
+        identity=Identity(patient or "", issuer or "", study or ""),
     )
     return Source(Picture(pixels, facts), hashlib.sha256(bytes([seed])).hexdigest())
 
@@ -140,6 +140,7 @@ def test_swap_of_files_without_tags_swaps_the_answer():
         (_source("R", "CC"), _source("L", "MLO", seed=1), "different views: CC and MLO"),
         (_source("R", "CC", "a"), _source("L", "CC", "b", seed=1), "different patients"),
         (_source("R", "CC", "a", issuer="X"), _source("L", "CC", "a", seed=1, issuer="Y"), "different patients"),
+        (_source("R", "CC", study="a"), _source("L", "CC", study="b", seed=1), "different studies"),
         (_source("R", "ML"), _source("L", "ML", seed=1), "view ML makes no pair"),
         (_source("L", "CC"), _source(None, "CC", seed=1), "first picture shows the left breast"),
         (_source(None, "CC"), _source("R", "CC", seed=1), "second picture shows the right breast"),

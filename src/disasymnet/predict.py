@@ -17,8 +17,8 @@ from torch import Tensor
 from disasymnet import checkpoint
 from disasymnet.checkpoint import Card, Checkpoint
 from disasymnet.data.listing import cause
-from disasymnet.data.pairing import NEXT_STEP, pair_up
-from disasymnet.datasets.folder import scan
+from disasymnet.data.pairing import NEXT_STEP, contradiction, pair_up
+from disasymnet.datasets import find
 from disasymnet.errors import PairingError, PictureError, printable
 from disasymnet.images.geometry import Geometry
 from disasymnet.images.picture import GreyStep
@@ -164,12 +164,10 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
     one, two = first.picture.facts, second.picture.facts
     if first.sha256 and first.sha256 == second.sha256:
         raise PairingError("both files are the same picture", hint="Give the right and the left breast.")
-    _same("patient", one.patient, two.patient)
-    _same("patient", one.issuer, two.issuer)
+    if (conflict := contradiction(one.identity, two.identity)) is not None:
+        raise PairingError(conflict[1], hint="Both breasts of one exam make a pair.")
     view = _view(one, two)
     warnings = []
-    if one.exam and two.exam and one.exam != two.exam:
-        warnings.append("the two pictures belong to different exams")
     sides = (one.laterality, two.laterality)
     if sides[0] is not None and sides[0] is sides[1]:
         raise PairingError(f"both pictures show the {_word(sides[0])} breast", hint="A pair needs both breasts.")
@@ -185,11 +183,6 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
         if stated is None:
             warnings.append(f"the {place} file states no side: taken as the {_word(expected)} breast by its place")
     return Sides(first, second), view, warnings
-
-
-def _same(what: str, one: str | None, two: str | None) -> None:
-    if one and two and one != two:
-        raise PairingError(f"the two pictures are of different {what}s", hint="Both breasts of one exam make a pair.")
 
 
 def _view(one: Facts, two: Facts) -> View | None:
@@ -305,7 +298,7 @@ def pairs_in(folder: Path) -> tuple[list[Pair], list[Rejected]]:
 
     Names of files decide nothing: a picture that does not state its side, view and patient is left out.
     """
-    found = scan(folder)
+    found = find("folder").scan(folder)
     pairs, left_over = pair_up(found.pictures)
     return pairs, [*found.rejected, *left_over]
 

@@ -110,6 +110,25 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Whom and which study a file's tags name: to be compared, never to be shown. Empty is what they do not name."""
+
+    patient: str = field(default="", repr=False)
+    """PatientID."""
+    issuer: str = field(default="", repr=False)
+    """IssuerOfPatientID in capitals: the same PatientID of two issuers names two patients."""
+    study: str = field(default="", repr=False)
+    """StudyInstanceUID."""
+    day: str = field(default="", repr=False)
+    """StudyDate, or the day on which the picture was taken or made."""
+
+    @property
+    def exam(self) -> str | None:
+        """What tells the patient's studies apart: the study, without it its day."""
+        return self.study or self.day or None
+
+
+@dataclass(frozen=True)
 class Exposure:
     """How a DICOM file says that its picture was taken: what it may be compared with, and which of several is meant.
 
@@ -163,6 +182,8 @@ class Mammogram:
     """Phantoms: the same breast without its lesions, same grid."""
     exposure: Exposure | None = None
     """What the file's tags state besides, where they were read."""
+    identity: Identity | None = None
+    """Whom and which study the file's tags name, where those of two files can be compared."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from disasymnet.data.lesions import region_mask
-from disasymnet.datasets.cbis_ddsm import scan
+from disasymnet.datasets import find
 from disasymnet.errors import DatasetError
 from disasymnet.images.read import read_picture
 from disasymnet.records import Mammogram, MaskFile, Scan
@@ -16,6 +16,8 @@ from disasymnet.testkit.cbis_ddsm import make_cbis_ddsm
 from disasymnet.testkit.films import LARGE
 from disasymnet.testkit.planted import Planted
 from tests.datasets.counted import counted
+
+scan = find("cbis-ddsm").scan
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 
 from disasymnet.data.lesions import region_mask
 from disasymnet.data.pairing import pair_up
-from disasymnet.datasets.inbreast import scan
+from disasymnet.datasets import find
 from disasymnet.errors import DatasetError, MissingExtraError
 from disasymnet.images.read import read_picture
 from disasymnet.records import Circle, Mammogram, Scan
@@ -21,6 +21,8 @@ from disasymnet.testkit.films import pick, shoot
 from disasymnet.testkit.inbreast import make_inbreast, token
 from disasymnet.testkit.planted import Planted
 from tests.datasets.counted import counted
+
+scan = find("inbreast").scan
 
 
 @pytest.fixture(scope="module")

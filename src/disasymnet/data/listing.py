@@ -102,7 +102,8 @@ def _side_cells(picture: Mammogram | None) -> tuple[str, ...]:
     if tags is None:
         return "data set", "data set", size, "data set" if size else "", ""
     kind = "for presentation" if tags.for_presentation else "secondary capture"
-    return tags.laterality_from or "", tags.view_from or "", size, tags.pixel_mm_from or "", kind
+    size_from = tags.pixel_mm_from or "data set" if size else ""
+    return tags.laterality_from or "data set", tags.view_from or "data set", size, size_from, kind
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

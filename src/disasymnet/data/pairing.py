@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from disasymnet.records import Mammogram, Pair, Rejected, Sides
+from disasymnet.records import Identity, Mammogram, Pair, Rejected, Sides
 from disasymnet.terms import Laterality, View
 
 Key = tuple[str, str, View, bool]
@@ -19,6 +19,8 @@ Key = tuple[str, str, View, bool]
 NEXT_STEP = {
     "no_patient": "Give each picture a patient.",
     "no_study": "Have the sender fill StudyInstanceUID (0020,000D): pictures of two studies are never paired.",
+    "patient_conflict": "Only breasts of one woman are compared: correct the table, or have PatientID corrected.",
+    "study_conflict": "Pictures of two studies are never paired: correct the table, or StudyInstanceUID.",
     "no_side": "State R or L.",
     "no_view": "State CC or MLO.",
     "view": "Only CC and MLO are compared.",
@@ -48,10 +50,11 @@ _SAME_MM = 0.01
 def pair_up(pictures: Iterable[Mammogram]) -> tuple[list[Pair], list[Rejected]]:
     """Pairs in the order of patient, exam and view, and every picture that takes no part in one, with the reason.
 
-    The codes are those of `NEXT_STEP`. Of several pictures of one breast those two are taken that share pixel size,
-    detector size and sitting, where such are there; then those without a further view modifier; then those with the
-    highest InstanceNumber, then the latest. The others are `superseded`. Where nothing tells them apart, as in sets
-    without tags, all are `duplicate`.
+    The codes are those of `NEXT_STEP`. Two files whose tags name two patients or two studies make no pair, whatever
+    their data set says. Of several pictures of one breast those two are taken that share pixel size, detector size and
+    sitting, where such are there; then those without a further view modifier; then those with the highest
+    InstanceNumber, then the latest. The others are `superseded`. Where nothing tells them apart, as in sets without
+    tags, all are `duplicate`.
     """
     unique, rejected = _without_copies(list(pictures))
     groups: dict[Key, list[Mammogram]] = defaultdict(list)
@@ -69,6 +72,25 @@ def pair_up(pictures: Iterable[Mammogram]) -> tuple[list[Pair], list[Rejected]]:
         pairs += [] if pair is None else [pair]
         rejected += left_over
     return pairs, sorted(rejected, key=lambda entry: (str(entry.path), entry.code))
+
+
+def contradiction(one: Identity | None, two: Identity | None) -> tuple[str, str] | None:
+    """Why two files are not of one woman and one study, by what their tags name: a code of `NEXT_STEP` and a reason.
+
+    What a tag does not name contradicts nothing.
+    """
+    if one is None or two is None:
+        return None
+    if _differ(one.patient, two.patient) or _differ(one.issuer, two.issuer):
+        return "patient_conflict", "the two pictures are of different patients"
+    dates = (one.day, two.day) if "" in (one.study, two.study) else ("", "")
+    if _differ(one.study, two.study) or _differ(*dates):
+        return "study_conflict", "the two pictures are of different studies"
+    return None
+
+
+def _differ(one: str, two: str) -> bool:
+    return "" not in (one, two) and one != two
 
 
 def _rejected(picture: Mammogram, code: str, reason: str) -> Rejected:
@@ -129,6 +151,11 @@ def _pair(key: Key, group: list[Mammogram]) -> tuple[Pair | None, list[Rejected]
             continue
         best = _best(kind)
         if all(len(side) == 1 for side in best):
+            conflict = contradiction(*(side[0].identity for side in best))
+            if conflict is not None:
+                code, reason = conflict
+                rejected += [_rejected(picture, code, reason) for side in kind for picture in side]
+                continue
             chosen = Pair(patient, exam, view, best.map(lambda side: side[0]), displaced, tuple(_notes(best, kind)))
         for taken, side in zip(best, kind, strict=True):
             rejected += _left_over(taken, side, view, displaced, paired=chosen is not None)
@@ -176,11 +203,13 @@ def _best(kind: Sides[list[Mammogram]]) -> Sides[list[Mammogram]]:
 def _rank(right: Mammogram | None, left: Mammogram | None) -> tuple[float, ...]:
     """Higher is better; the rule of `pair_up`, in its order."""
     there = [each for each in (right, left) if each is not None]
+    agree = len(there) < 2 or contradiction(there[0].identity, there[1].identity) is None
     tags = [each.exposure for each in there if each.exposure is not None]
     if len(tags) < len(there):
-        return ()
+        return (agree,)
     times = [each.taken for each in tags if each.taken is not None]
     return (
+        agree,
         _same_size(there),
         len({(each.rows, each.columns) for each in tags}) < 2,
         not times or max(times) - min(times) <= _SITTING_S,

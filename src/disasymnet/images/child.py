@@ -27,7 +27,7 @@ from PIL import Image
 from disasymnet.errors import PictureError
 from disasymnet.images.picture import Facts, GreyStep, Reading
 from disasymnet.images.refusals import refusal
-from disasymnet.records import Exposure
+from disasymnet.records import Exposure, Identity
 from disasymnet.terms import Laterality, View
 
 What = Literal["facts", "picture", "mask", "outline", "steps"]
@@ -190,6 +190,7 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 def _facts(values: dict[str, Any]) -> Facts:
     side, view, exposure = (values.pop(name) for name in ("laterality", "view", "exposure"))
     return Facts(
+        identity=Identity(**values.pop("identity")),
         laterality=None if side is None else Laterality(side),
         view=None if view is None else View(view),
         exposure=None if exposure is None else Exposure(**_tuples(exposure)),

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from disasymnet.phantom.write import uid
 from disasymnet.testkit.files import code, write, write_mammogram, write_xlsx
 from disasymnet.testkit.films import Film, shoot
 from disasymnet.testkit.planted import Planted
@@ -65,7 +66,11 @@ def _folder(root: Path, patient: str) -> Path:
 def _woman(root: Path, patient: str, films: list[Film], *, without_view: str | None = None) -> None:
     """Her pictures, 8 bits: the view stands in ViewCodeSequence and nowhere else."""
     for number, film in enumerate(films, 1):
-        tags: dict[str, Any] = {"PatientID": patient, "ImageLaterality": film.side.value}
+        tags: dict[str, Any] = {
+            "PatientID": patient,
+            "StudyInstanceUID": uid("testkit cmmd", patient),
+            "ImageLaterality": film.side.value,
+        }
         if film.name != without_view:
             tags["ViewCodeSequence"] = [code(*_CODES[film.view.value])]
         path = _folder(root, patient) / f"1-{number}.dcm"

@@ -24,14 +24,14 @@ from disasymnet.testkit.planted import Planted
 PLANTED = Planted(
     women=5,
     exams=5,
-    pictures=18,
+    pictures=17,
     normal=11,
-    abnormal=7,
+    abnormal=6,
     unknown=0,
-    pairs={(False, False): 3, (False, True): 2, (True, False): 2, (True, True): 1},
+    pairs={(False, False): 3, (False, True): 2, (True, False): 1, (True, True): 1},
     lesions={"mass": 2, "calcification": 2, "other": 1},
     located=5,
-    rejected={"duplicate": 1, "missing": 1},
+    rejected={"duplicate": 1, "missing": 1, "for_processing": 1},
 )
 _HEAD = (
     "study_id", "series_id", "image_id", "laterality", "view_position", "height", "width", "breast_birads",

@@ -1,0 +1,27 @@
+"""Whom and which study a mammogram's tags name."""
+
+from __future__ import annotations
+
+import re
+
+from disasymnet.images.header import Header
+from disasymnet.records import Identity
+
+_DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
+_CBIS = re.compile(r"(?:Mass|Calc)-(?:Training|Test)_(P_\d+)_.*")
+
+
+def whose(header: Header, notes: list[str], *, film: bool) -> Identity:
+    """The patient and the study, as far as the tags name them; what was guessed is noted."""
+    patient = header.text("PatientID")
+    if film and (cbis := _CBIS.fullmatch(patient)):
+        # CBIS-DDSM gives each picture a patient and a study of its own.
+        notes.append("CBIS-DDSM: patient taken from within PatientID, study ignored")
+        return Identity(cbis[1])
+    return Identity(
+        patient,
+        header.text("IssuerOfPatientID").upper(),
+        header.text("StudyInstanceUID"),
+        # When the pictures were taken or made, where the study has no date.
+        next((date for name in _DATES if (date := header.text(name))), "") if patient else "",
+    )
