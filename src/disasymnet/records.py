@@ -150,6 +150,8 @@ class Exposure:
     """InstanceNumber."""
     uid: str = field(default="", repr=False)
     """SOPInstanceUID."""
+    pixels: str = field(default="", repr=False)
+    """Digest of the pixels, where files of this SOPInstanceUID hold different ones."""
     laterality_from: str | None = None
     """The DICOM attribute that named the breast."""
     view_from: str | None = None

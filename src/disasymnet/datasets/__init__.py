@@ -41,10 +41,12 @@ class Dataset:
 
     def scan(self, root: Path) -> Scan:
         """What the adapter finds, held against the files' own tags. DatasetError if the folder is another's."""
-        from disasymnet.datasets.agree import compare  # not above: it brings what reads DICOM
+        # Not above: they bring what reads DICOM.
+        from disasymnet.datasets.agree import compare
+        from disasymnet.datasets.copies import tell_copies
 
         found = self.adapter(root)
-        return found if self.tags is None else compare(found, self.tags)
+        return tell_copies(found if self.tags is None else compare(found, self.tags))
 
     def read(self, root: Path, *, official_split: bool = False) -> Scan:
         """`scan`, without the publishers' split unless it is wanted. DatasetError if it is wanted and there is none."""

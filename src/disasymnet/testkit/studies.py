@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -165,7 +166,8 @@ class Study:
     def write(self, path: Path, shot: Shot, number: int) -> None:
         """One of its files."""
         style = shot.style or self.style
-        pixels = drawn(16, 16, seed=number)
+        # One UID names one picture: its copies have its pixels.
+        pixels = drawn(16, 16, seed=crc32(str(shot.tags.get("SOPInstanceUID", number)).encode()))
         tags: Tags = {
             "ImageLaterality": None, "ViewPosition": None, "PatientOrientation": None,
             "PatientID": f"patient of {self.name}", "StudyInstanceUID": uid("study", self.name),
