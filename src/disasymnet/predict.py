@@ -16,7 +16,7 @@ from torch import Tensor
 
 from disasymnet import checkpoint
 from disasymnet.checkpoint import Card, Checkpoint
-from disasymnet.data.listing import cause
+from disasymnet.data.listing import cause, with_lost, without
 from disasymnet.data.pairing import NEXT_STEP, contradiction, pair_up
 from disasymnet.datasets import find
 from disasymnet.errors import PairingError, PictureError, printable
@@ -25,7 +25,7 @@ from disasymnet.images.picture import GreyStep
 from disasymnet.images.preprocess import Prepared, preprocess
 from disasymnet.images.read import LENIENT, Facts, Picture, Reading, read_picture
 from disasymnet.methods.base import PairOutput
-from disasymnet.records import Pair, Rejected, Sides
+from disasymnet.records import Pair, Rejected, Scan, Sides
 from disasymnet.terms import Laterality, View
 
 Floats = npt.NDArray[np.float32]
@@ -298,9 +298,13 @@ def pairs_in(folder: Path) -> tuple[list[Pair], list[Rejected]]:
 
     Names of files decide nothing: a picture that does not state its side, view and patient is left out.
     """
-    found = find("folder").scan(folder)
-    pairs, left_over = pair_up(found.pictures)
-    return pairs, [*found.rejected, *left_over]
+    return _pairs(find("folder").scan(folder), [])
+
+
+def _pairs(found: Scan, lost: list[Rejected]) -> tuple[list[Pair], list[Rejected]]:
+    """Pairs without the files that turned out not to be usable."""
+    pairs, left_over = pair_up(without(found, lost).pictures)
+    return pairs, with_lost([*found.rejected, *left_over], lost)
 
 
 def predict_folder(
@@ -308,9 +312,11 @@ def predict_folder(
 ) -> tuple[Iterator[tuple[Pair, Prediction]], list[Rejected]]:
     """The answers on all pairs of a folder, one by one, and the files left out; PairingError if there is no pair.
 
-    The list grows while the answers are taken: a file that cannot be used then costs its pair, not the others.
+    A file that cannot be used costs its pair, not the others, and where another picture of its breast is there, that
+    one steps in. The list is complete once all answers are taken.
     """
-    pairs, rejected = pairs_in(folder)
+    found = find("folder").scan(folder)
+    pairs, rejected = _pairs(found, [])
     if not pairs:
         first = cause(rejected)
         raise PairingError(
@@ -318,21 +324,28 @@ def predict_folder(
             where=folder,
             hint="Give two files, RIGHT LEFT, if the files do not state their side.",
         )
-    return _answers(model, pairs, rejected, strict), rejected
+    return _answers(model, found, pairs, rejected, strict), rejected
 
 
 def _answers(
-    model: Model, pairs: list[Pair], rejected: list[Rejected], strict: bool
+    model: Model, found: Scan, pairs: list[Pair], rejected: list[Rejected], strict: bool
 ) -> Iterator[tuple[Pair, Prediction]]:
-    for pair in pairs:
-        right, left = (picture.path for picture in pair.pictures)
-        try:
-            seen = model.predict(right, left, strict=strict)
+    lost: list[Rejected] = []
+    answered: list[Sides[Path]] = []
+    while pairs:
+        for pair in pairs:
+            right, left = (picture.path for picture in pair.pictures)
+            try:
+                seen = model.predict(right, left, strict=strict)
+            except PictureError as error:
+                bad, other = (left, right) if error.where == str(left) else (right, left)
+                lost.append(Rejected(bad, error.code, error.what, error.hint or ""))
+                why = "the picture of the other breast cannot be used"
+                lost.append(Rejected(other, "partner", why, f"See its partner: {error.code}."))
+                continue
+            answered.append(Sides(right, left))
             # Which of several was taken, and pixel sizes that differ; what was odd in a file is told already.
             new = [note for note in pair.notes if not any(line.endswith(note) for line in seen.warnings)]
             yield pair, replace(seen, warnings=(*new, *seen.warnings))
-        except PictureError as error:
-            bad = left if error.where == str(left) else right
-            rejected.append(Rejected(bad, error.code, error.what, error.hint or ""))
-            why = "the picture of the other breast cannot be used"
-            rejected.append(Rejected(right if bad is left else left, "partner", why, f"See its partner: {error.code}."))
+        again, rejected[:] = _pairs(found, lost)
+        pairs = [pair for pair in again if pair.pictures.map(lambda picture: picture.path) not in answered]

@@ -22,7 +22,8 @@ _PAIR_COLUMNS = (
     *(f"{side}_{name}" for side in ("right", "left") for name in _SIDE_COLUMNS), "notes",
 )  # fmt: skip
 
-_BYSTANDERS = ("not_a_picture", "hidden", "partner")  # codes of files that lost nothing, or only their partner
+# Codes of files that lost nothing, or only their partner.
+_BYSTANDERS = ("not_a_picture", "hidden", "partner", "copy", "superseded")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,19 @@ def readable(found: Scan, reading: Reading, *, pixels: bool) -> Scan:
         else:
             kept.append(picture)
     return replace(found, pictures=tuple(kept), rejected=tuple(rejected))
+
+
+def without(found: Scan, lost: Iterable[Rejected]) -> Scan:
+    """The scan as if the files that turned out not to be usable were not there: what they displaced steps in."""
+    gone = {entry.path for entry in lost if entry.code != "partner"}
+    return replace(found, pictures=tuple(picture for picture in found.pictures if picture.path not in gone))
+
+
+def with_lost(left_over: Iterable[Rejected], lost: Iterable[Rejected]) -> list[Rejected]:
+    """Those that pairing left out of `without`, and the lost ones; what such a one leaves alone is its `partner`."""
+    gone = [entry for entry in lost if entry.code != "partner"]
+    partners = {entry.path: entry for entry in lost if entry.code == "partner"}
+    return [*(partners.get(entry.path, entry) if entry.code == "unpaired" else entry for entry in left_over), *gone]
 
 
 def _pair_row(pair: Listed, name_of: Callable[[Path], str]) -> tuple[str, ...]:
