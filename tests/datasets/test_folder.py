@@ -249,3 +249,23 @@ def test_a_broken_copy_does_not_displace_the_good_one(tmp_path: Path, broken: st
     with (tmp_path / "tables" / "pairs.csv").open(newline="") as file:
         (pair,) = csv.DictReader(file)
     assert {pair["left"], broken} == {"l1.dcm", "l2.dcm"}
+
+
+def test_films_of_which_no_tag_tells_the_year_make_no_pair(tmp_path: Path) -> None:
+    """Right in 1998 and left in 2004, by the names of the files alone."""
+    unknown = {"StudyInstanceUID": None}
+    for name, year in (("RCC", "1998"), ("LCC", "2004")):
+        Study("anna", (), style="film").write(tmp_path / f"{name}{year}", Shot(name, tags=unknown), 0)
+    told = CliRunner().invoke(app, ["scan", str(tmp_path)]).output
+    assert "0 pairs" in told
+    (line,) = [line for line in told.splitlines() if line.startswith("left out")]
+    assert line.startswith("left out, no_study (2): the study is not known.")
+    assert "name the two files to `predict`, or list them in a table" in line
+    (tmp_path / "t.csv").write_text("patient_id,image_path\nanna,RCC1998\nanna,LCC2004\n")
+    told = CliRunner().invoke(app, ["scan", str(tmp_path / "t.csv"), "--dataset", "table"]).output
+    assert "1 pairs" in told
+    for name, year in (("RCC", "1998"), ("LCC", "2004")):
+        dated = {**unknown, "ContentDate": f"{year}0101"}
+        Study("anna", (), style="film").write(tmp_path / f"{name}{year}", Shot(name, tags=dated), 0)
+    told = CliRunner().invoke(app, ["scan", str(tmp_path / "t.csv"), "--dataset", "table"]).output
+    assert "left out, study_conflict (2)" in told

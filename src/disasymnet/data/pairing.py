@@ -18,7 +18,7 @@ Key = tuple[str, str, View, bool]
 
 NEXT_STEP = {
     "no_patient": "Give each picture a patient.",
-    "no_study": "Have the sender fill StudyInstanceUID (0020,000D): pictures of two studies are never paired.",
+    "no_study": "Have StudyInstanceUID (0020,000D) filled, name the two files to `predict`, or list them in a table.",
     "patient_conflict": "Only breasts of one woman are compared: correct the table, or have PatientID corrected.",
     "study_conflict": "Pictures of two studies are never paired: correct the table, or StudyInstanceUID.",
     "no_side": "State R or L.",
@@ -125,7 +125,7 @@ def _refusal(picture: Mammogram) -> Rejected | None:
     exposure = picture.exposure
     if not picture.patient:
         return _rejected(picture, "no_patient", "the patient is not known")
-    if exposure is not None and exposure.for_presentation and not picture.exam:
+    if exposure is not None and not picture.exam:
         return _rejected(picture, "no_study", "the study is not known")
     if exposure is not None and exposure.special is not None:
         what = exposure.special.replace("_", " ")

@@ -15,9 +15,9 @@ def whose(header: Header, notes: list[str], *, film: bool) -> Identity:
     """The patient and the study, as far as the tags name them; what was guessed is noted."""
     patient = header.text("PatientID")
     if film and (cbis := _CBIS.fullmatch(patient)):
-        # CBIS-DDSM gives each picture a patient and a study of its own.
+        # CBIS-DDSM gives each picture a patient and a study of its own; its tables know women, no exams.
         notes.append("CBIS-DDSM: patient taken from within PatientID, study ignored")
-        return Identity(cbis[1])
+        return Identity(cbis[1], study=cbis[1])
     return Identity(
         patient,
         header.text("IssuerOfPatientID").upper(),
