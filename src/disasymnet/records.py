@@ -178,6 +178,9 @@ class Mammogram:
     chest_wall: Edge | None = None
     """Edge of the picture with the chest wall, where the data set knows; else found from the picture."""
     detector: Detector | None = None
+    repeat: int = 0
+    """Of several exposures of this breast and view in one exam, which it is in the data set's order: the first counts.
+    """
     split: str | None = None
     """`train`, `val` or `test` where the data set brings its own split."""
     lesion_free: Path | None = None
@@ -227,3 +230,5 @@ class Scan:
     rejected: tuple[Rejected, ...] = field(default=())
     warnings: tuple[str, ...] = ()
     """What was guessed or not used, in words that name nobody."""
+    used: tuple[Path, ...] = field(default=(), repr=False)
+    """Files that are no pictures of their own but were read: tables, outlines, parts of a lesion."""

@@ -144,7 +144,7 @@ def alter(path: Path, **tags: Any) -> None:
 SETS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "inbreast": (make_inbreast, "*_MG_R_CC_ANON.dcm"),
     "vindr": (make_vindr, f"images/{'a' * 32}/*.dicom"),
-    "cmmd": (make_cmmd, "*/CMMD/D2-0001/*/*/1-1.dcm"),
+    "cmmd": (make_cmmd, "*/CMMD/D2-0001/*/*/1-1.DCM"),
 }
 
 

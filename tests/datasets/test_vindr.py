@@ -48,7 +48,7 @@ def test_labels_are_of_the_breast(made: tuple[Path, Planted]) -> None:
     assert picture(found, "c", "RIGHT_MLO").findings == ()
     assert picture(found, "c", "LEFT_MLO").abnormal is False
     assert {each.density for each in found.pictures} == {"C"}
-    assert Counter(each.split for each in found.pictures) == {"train": 14, "test": 3}
+    assert Counter(each.split for each in found.pictures) == {"train": 17, "test": 3}
 
 
 def test_boxes_lie_where_they_were_drawn(made: tuple[Path, Planted]) -> None:
@@ -68,12 +68,14 @@ def test_boxes_lie_where_they_were_drawn(made: tuple[Path, Planted]) -> None:
 def test_the_study_with_one_view_twice(made: tuple[Path, Planted]) -> None:
     found = scan(made[0])
     assert picture(found, "d", "LEFT_CC").path.stem == image_id("d", 2)
-    (double,) = [entry for entry in found.rejected if entry.code == "duplicate"]
-    assert double.path.stem == image_id("d", 3)
-    _, left_over = pair_up(found.pictures)
+    pairs, left_over = pair_up(found.pictures)
     assert [(entry.code, entry.path.stem) for entry in left_over if "d" in entry.path.stem] == [
-        ("unpaired", image_id("d", 1))
+        ("unpaired", image_id("d", 1)),
+        ("superseded", image_id("d", 3)),
     ]
+    # The lower id was not downloaded: the other one steps in.
+    (pair,) = [pair for pair in pairs if pair.exam == "f" * 32]
+    assert pair.pictures.left.path.stem == image_id("f", 2)
 
 
 def test_the_reader_takes_the_files_as_they_are(made: tuple[Path, Planted]) -> None:
@@ -93,7 +95,7 @@ def test_a_partial_download(copy: Path) -> None:
     shutil.rmtree(copy / "images" / ("b" * 32))
     (copy / "finding_annotations.csv").unlink()
     found = scan(copy)
-    assert Counter(entry.code for entry in found.rejected)["missing"] == 5
+    assert Counter(entry.code for entry in found.rejected)["missing"] == 6
     assert found.warnings == ("finding_annotations.csv is missing: labels are known, no finding is",)
     shutil.rmtree(copy / "images")
     with pytest.raises(DatasetError, match="no picture of VinDr-Mammo"):

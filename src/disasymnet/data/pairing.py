@@ -51,10 +51,10 @@ def pair_up(pictures: Iterable[Mammogram]) -> tuple[list[Pair], list[Rejected]]:
     """Pairs in the order of patient, exam and view, and every picture that takes no part in one, with the reason.
 
     The codes are those of `NEXT_STEP`. Two files whose tags name two patients or two studies make no pair, whatever
-    their data set says. Of several pictures of one breast those two are taken that share pixel size, detector size and
-    sitting, where such are there; then those without a further view modifier; then those with the highest
-    InstanceNumber, then the latest. The others are `superseded`. Where nothing tells them apart, as in sets without
-    tags, all are `duplicate`.
+    their data set says. Of several pictures of one breast those two are taken that their data set counts first, if it
+    counts; that share pixel size, detector size and sitting, where such are there; then those without a further view
+    modifier; then those with the highest InstanceNumber, then the latest. The others are `superseded`. Where nothing
+    tells them apart, as in sets without tags, all are `duplicate`.
     """
     unique, rejected = _without_copies(list(pictures))
     groups: dict[Key, list[Mammogram]] = defaultdict(list)
@@ -205,11 +205,13 @@ def _rank(right: Mammogram | None, left: Mammogram | None) -> tuple[float, ...]:
     there = [each for each in (right, left) if each is not None]
     agree = len(there) < 2 or contradiction(there[0].identity, there[1].identity) is None
     tags = [each.exposure for each in there if each.exposure is not None]
+    order = -sum(each.repeat for each in there)
     if len(tags) < len(there):
-        return (agree,)
+        return (agree, order)
     times = [each.taken for each in tags if each.taken is not None]
     return (
         agree,
+        order,
         _same_size(there),
         len({(each.rows, each.columns) for each in tags}) < 2,
         not times or max(times) - min(times) <= _SITTING_S,

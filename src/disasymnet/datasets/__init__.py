@@ -38,14 +38,19 @@ class Dataset:
     """Its split is its publishers'. The paper draws its own, so it is used only where it is asked for."""
     tags: Tags | None = _ALL_TAGS
     """How what it says is held against its files' own tags; None where nothing is known but from these."""
+    whole: bool = False
+    """All files below its folder are its own: those that its adapter passes over are listed."""
 
     def scan(self, root: Path) -> Scan:
         """What the adapter finds, held against the files' own tags. DatasetError if the folder is another's."""
         # Not above: they bring what reads DICOM.
         from disasymnet.datasets.agree import compare
+        from disasymnet.datasets.below import unlisted
         from disasymnet.datasets.copies import tell_copies
 
         found = self.adapter(root)
+        if self.whole:
+            found = replace(found, rejected=(*found.rejected, *unlisted(found, root)))
         return tell_copies(found if self.tags is None else compare(found, self.tags))
 
     def read(self, root: Path, *, official_split: bool = False) -> Scan:
@@ -74,10 +79,11 @@ DATASETS: dict[str, Dataset] = {
         True,
         "digital exams of 115 women with outlines of every finding",
         tags=Tags(identity=False, ml_is_mlo=True),
+        whole=True,
     ),
     "ddsm": Dataset(_module("ddsm"), True, "film exams with outlines: DDSM as its server held it, or Mini-DDSM"),
     "cbis-ddsm": Dataset(
-        _module("cbis_ddsm"), True, "marked film views with lesion masks; no normal picture", official=True
+        _module("cbis_ddsm"), True, "marked film views with lesion masks; no normal picture", official=True, whole=True
     ),
     # Nobody is named: the tags of one woman's files need not agree.
     "vindr": Dataset(
@@ -86,8 +92,11 @@ DATASETS: dict[str, Dataset] = {
         "5,000 digital exams, BI-RADS for each breast, boxes for some",
         official=True,
         tags=Tags(identity=False),
+        whole=True,
     ),
-    "cmmd": Dataset(_module("cmmd"), True, "digital exams of 1,775 women with a biopsied breast; no place, no normal"),
+    "cmmd": Dataset(
+        _module("cmmd"), True, "digital exams of 1,775 women with a biopsied breast; no place, no normal", whole=True
+    ),
     "folder": Dataset(_module("folder"), False, "any folder of DICOM mammograms, known by their tags", tags=None),
     "table": Dataset(_module("table"), False, "your own pictures, named by a CSV or Parquet table"),
     "phantom": Dataset(

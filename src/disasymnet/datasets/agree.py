@@ -6,13 +6,13 @@ and then nobody can know which of the two is wrong: the picture is left out.
 
 from __future__ import annotations
 
-import filecmp
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from disasymnet.datasets import Tags
+from disasymnet.datasets.below import is_dicom, same_bytes
 from disasymnet.errors import PictureError
 from disasymnet.images.read import Facts, read_facts
 from disasymnet.progress import track
@@ -40,7 +40,7 @@ def compare(found: Scan, tags: Tags) -> Scan:
         _rejected(picture, "same_file", "the other breast is the very same file") for picture in twice.values()
     ]
     pictures = [picture for picture in found.pictures if picture.path not in twice]
-    headers = {picture.path for picture in pictures if picture.exposure is None and _is_dicom(picture.path)}
+    headers = {picture.path for picture in pictures if picture.exposure is None and is_dicom(picture.path)}
     facts: dict[Path, Facts] = {}
     for path in track(sorted(headers), "headers", len(headers)):
         try:
@@ -95,26 +95,8 @@ def _same_files(pictures: tuple[Mammogram, ...]) -> Iterator[Mammogram]:
         right, left = ([each for each in exam if each.laterality is side] for side in Laterality)
         for one in right:
             for other in left:
-                if _same_bytes(one.path, other.path):
+                if same_bytes(one.path, other.path):
                     yield from (one, other)
-
-
-def _same_bytes(one: Path, other: Path) -> bool:
-    try:
-        # Ends at the first difference: with two pictures of one size that is in their headers.
-        return filecmp.cmp(one, other, shallow=False)
-    except OSError:
-        return False
-
-
-def _is_dicom(path: Path) -> bool:
-    """By its first bytes, else by its name; a file that cannot be opened is left to its reader."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-    except OSError:
-        return False
-    return head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom")
 
 
 def _rejected(picture: Mammogram, code: str, reason: str) -> Rejected:

@@ -60,7 +60,8 @@ def scan(root: Path) -> Scan:
     for patient in sorted({patient for patient, _ in rows} - there):
         reason, hint = "the table lists this woman, no picture of her is there", "Download her, or use what is there."
         rejected.append(Rejected(root / patient, "missing", reason, hint))
-    return Scan(tuple(pictures), tuple(rejected), _warnings(table, rows, pictures))
+    used = () if table is None else (table,)
+    return Scan(tuple(pictures), tuple(rejected), _warnings(table, rows, pictures), used)
 
 
 def _table(root: Path) -> Path | None:
