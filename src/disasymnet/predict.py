@@ -17,7 +17,7 @@ from torch import Tensor
 from disasymnet import checkpoint
 from disasymnet.checkpoint import Card, Checkpoint
 from disasymnet.data.listing import cause, with_lost, without
-from disasymnet.data.pairing import NEXT_STEP, contradiction, pair_up
+from disasymnet.data.pairing import NEXT_STEP, contradiction, doubts, pair_up
 from disasymnet.datasets import find
 from disasymnet.errors import PairingError, PictureError, printable
 from disasymnet.images.geometry import Geometry
@@ -167,7 +167,7 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
     if (conflict := contradiction(one.identity, two.identity)) is not None:
         raise PairingError(conflict[1], hint="Both breasts of one exam make a pair.")
     view = _view(one, two)
-    warnings = []
+    warnings = doubts(one.identity, two.identity)
     sides = (one.laterality, two.laterality)
     if sides[0] is not None and sides[0] is sides[1]:
         raise PairingError(f"both pictures show the {_word(sides[0])} breast", hint="A pair needs both breasts.")

@@ -121,11 +121,21 @@ class Identity:
     """StudyInstanceUID."""
     day: str = field(default="", repr=False)
     """StudyDate, or the day on which the picture was taken or made."""
+    accession: str = field(default="", repr=False)
+    """AccessionNumber."""
+    number: str = field(default="", repr=False)
+    """StudyID."""
+    name: str = field(default="", repr=False)
+    """Digest of PatientName: no name leaves its file."""
+    born: str = field(default="", repr=False)
+    """Digest of PatientBirthDate."""
 
     @property
     def exam(self) -> str | None:
-        """What tells the patient's studies apart: the study, without it its day."""
-        return self.study or self.day or None
+        """What tells the patient's studies apart: StudyInstanceUID, without it the day with its further numbers."""
+        if self.study or not self.day:
+            return self.study or None
+        return " ".join(part for part in (self.day, self.accession, self.number) if part)
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,55 @@ def test_a_date_contradicts_only_another_date(tmp_path: Path) -> None:
     assert by_scan(listed(tmp_path / "b", dated, other), tmp_path / "b-out")[1]["LCC.dcm"] == "study_conflict"
 
 
+def test_two_studies_of_one_day_are_told_apart_by_their_numbers(tmp_path: Path) -> None:
+    """Without StudyInstanceUID; in the second case each study has one breast only."""
+    day: Tags = {"StudyInstanceUID": None, "StudyDate": "20200101"}
+    for tag in ("AccessionNumber", "StudyID"):
+        root = tmp_path / tag
+        for number in ("1", "2"):
+            for name in ("RCC", "LCC"):
+                shot = Shot(f"{name}.{number}", tags={**day, tag: number})
+                Study("anna", ()).write(root / "both" / f"{name}{number}", shot, ord(name[0]))
+        pairs, rejected = pairs_in(root / "both")
+        assert rejected == []
+        assert [pair.pictures.right.path.name[-1] for pair in pairs] == ["1", "2"]
+        assert [pair.pictures.left.path.name[-1] for pair in pairs] == ["1", "2"]
+        half = listed(root / "half", {**day, tag: "1"}, {**day, tag: "2"})
+        assert pairs_in(half)[0] == []
+        assert by_scan(half, root / "out")[1] == {"LCC.dcm": "study_conflict", "RCC.dcm": "study_conflict"}
+        assert len(pairs_in(listed(root / "same", {**day, tag: "1"}, {**day, tag: "1"}))[0]) == 1
+
+
+ANNA: Tags = {"PatientName": "DOE^ANNA", "PatientBirthDate": "19500101"}
+
+
+@pytest.mark.parametrize(
+    ("left", "warned"),
+    [
+        ({"PatientName": "Doe^Anna^^", "PatientBirthDate": "19500101"}, []),
+        ({"PatientBirthDate": "19500101"}, []),
+        ({"PatientName": "ROE^ANNA", "PatientBirthDate": "19500101"}, ["PatientName differs"]),
+        ({"PatientName": "DOE^ANNA", "PatientBirthDate": "19700101"}, ["PatientBirthDate differs"]),
+        ({"PatientName": "ROE^BERTA", "PatientBirthDate": "19700101"}, None),
+    ],
+)
+def test_one_number_for_two_women_is_seen_by_name_and_birth(
+    tmp_path: Path, left: Tags, warned: list[str] | None
+) -> None:
+    root = listed(tmp_path / "in", ANNA, left)
+    sources = [Source(picture, name) for picture, name in zip(read_both(root), ("r", "l"), strict=True)]
+    pairs, rejected = pairs_in(root)
+    if warned is None:
+        assert pairs == []
+        assert [entry.code for entry in rejected if entry.path.suffix == ".dcm"] == ["patient_conflict"] * 2
+        with pytest.raises(PairingError, match="PatientName and PatientBirthDate of the two pictures differ"):
+            as_pair(*sources)
+        return
+    for notes in (pairs[0].notes, as_pair(*sources)[2]):
+        assert [note.split(" between")[0] for note in notes] == warned
+        assert not any(word in " ".join(notes).upper() for word in ("DOE", "ROE", "ANNA", "1950"))
+
+
 def test_the_same_bytes_are_never_both_breasts(tmp_path: Path) -> None:
     root = listed(tmp_path / "in", {}, {})
     shutil.copy(root / "RCC.dcm", root / "LCC.dcm")

@@ -83,10 +83,21 @@ def contradiction(one: Identity | None, two: Identity | None) -> tuple[str, str]
         return None
     if _differ(one.patient, two.patient) or _differ(one.issuer, two.issuer):
         return "patient_conflict", "the two pictures are of different patients"
-    dates = (one.day, two.day) if "" in (one.study, two.study) else ("", "")
-    if _differ(one.study, two.study) or _differ(*dates):
+    if _differ(one.name, two.name) and _differ(one.born, two.born):
+        return "patient_conflict", "PatientName and PatientBirthDate of the two pictures differ"
+    # Without the UID a study is known by what else names it.
+    others = ((one.day, two.day), (one.accession, two.accession), (one.number, two.number))
+    if _differ(one.study, two.study) or ("" in (one.study, two.study) and any(_differ(*pair) for pair in others)):
         return "study_conflict", "the two pictures are of different studies"
     return None
+
+
+def doubts(one: Identity | None, two: Identity | None) -> list[str]:
+    """What makes one ask whether two files that are not in contradiction are of one woman."""
+    if one is None or two is None:
+        return []
+    named = (("PatientName", one.name, two.name), ("PatientBirthDate", one.born, two.born))
+    return [f"{tag} differs between the two pictures: is it one woman?" for tag, *both in named if _differ(*both)]
 
 
 def _differ(one: str, two: str) -> bool:
@@ -240,6 +251,7 @@ def _notes(best: Sides[list[Mammogram]], kind: Sides[list[Mammogram]]) -> Iterab
     if not _same_size(chosen):
         sizes = ["unknown" if each.pixel_mm is None else f"{each.pixel_mm:.4g} mm" for each in chosen]
         yield f"pixel sizes differ, each side is scaled by its own: right {sizes[0]}, left {sizes[1]}"
+    yield from doubts(*(each.identity for each in chosen))
     said = [() if each.exposure is None else each.exposure.notes for each in chosen]
     for note in dict.fromkeys((*said[0], *said[1])):
         yield note if note in said[0] and note in said[1] else f"{'right' if note in said[0] else 'left'}: {note}"

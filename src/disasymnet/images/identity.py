@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from disasymnet.images.header import Header
@@ -23,5 +24,15 @@ def whose(header: Header, notes: list[str], *, film: bool) -> Identity:
         header.text("IssuerOfPatientID").upper(),
         header.text("StudyInstanceUID"),
         # When the pictures were taken or made, where the study has no date.
-        next((date for name in _DATES if (date := header.text(name))), "") if patient else "",
+        day=next((date for name in _DATES if (date := header.text(name))), "") if patient else "",
+        accession=header.text("AccessionNumber"),
+        number=header.text("StudyID"),
+        name=_digest(header.text("PatientName")),
+        born=_digest(header.text("PatientBirthDate")),
     )
+
+
+def _digest(text: str) -> str:
+    """The same for `DOE^JANE` and `Doe^Jane^^`; empty for nothing."""
+    words = " ".join(re.findall(r"\w+", text.upper()))
+    return hashlib.sha256(words.encode()).hexdigest()[:16] if words else ""
