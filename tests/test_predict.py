@@ -186,6 +186,16 @@ def test_warnings_say_where_a_pair_lies_outside_of_the_training(model):
     assert fits.predict_pictures(_source("R", "CC"), _source("L", "CC", seed=1)).warnings == ()
 
 
+def test_a_pixel_size_that_is_missing_is_told_of_its_own_side(model):
+    card = replace(CARD, pixel_mm=(3.2, 3.2), grey=((0.0, 1.0),) * 5, detectors=("unknown",), views=("CC",))
+    right, left = _source("R", "CC"), _source("L", "CC", seed=1)
+    nothing = replace(left.picture, facts=replace(left.picture.facts, pixel_mm=None))
+    told = Model(replace(model.checkpoint, card=card)).predict_pictures(right, replace(left, picture=nothing)).warnings
+    assert "right: the pixel size of the other side is not known; the model was trained at a known scale" in told
+    assert "left: the pixel size is not known; the model was trained at a known scale" in told
+    assert "right: one side's pixel size is unknown: the breasts are fitted into the frame" in told
+
+
 def test_files_that_cannot_be_used(model, first, tmp_path):
     with pytest.raises(PictureError, match="no such file"):
         model.predict(tmp_path / "none.dcm", first / "L_CC.dcm")

@@ -278,7 +278,8 @@ def _outside(side: Prepared, facts: Facts, card: Card) -> Iterator[str]:
     if card.pixel_mm is not None:
         low, high = card.pixel_mm
         if side.pixel_mm is None:
-            yield "the pixel size is not known; the model was trained at a known scale"
+            whose = "" if facts.pixel_mm is None else " of the other side"
+            yield f"the pixel size{whose} is not known; the model was trained at a known scale"
         elif not low * (1 - PIXEL_SLACK) <= side.pixel_mm <= high * (1 + PIXEL_SLACK):
             yield f"{side.pixel_mm:.3g} mm a pixel is outside the training pictures' {low:.3g} to {high:.3g} mm"
     detector = facts.detector or "unknown"

@@ -249,8 +249,10 @@ def _notes(best: Sides[list[Mammogram]], kind: Sides[list[Mammogram]]) -> Iterab
             yield f"one of {len(side)} {name} pictures"
     chosen = [side[0] for side in best]
     if not _same_size(chosen):
-        sizes = ["unknown" if each.pixel_mm is None else f"{each.pixel_mm:.4g} mm" for each in chosen]
-        yield f"pixel sizes differ, each side is scaled by its own: right {sizes[0]}, left {sizes[1]}"
+        right, left = ("not known" if each.pixel_mm is None else f"{each.pixel_mm:.4g} mm" for each in chosen)
+        apart = "pixel sizes differ, each side is scaled by its own"
+        what = "no scale for both sides, a pixel size is missing" if "not known" in (right, left) else apart
+        yield f"{what}: right {right}, left {left}"
     yield from doubts(*(each.identity for each in chosen))
     said = [() if each.exposure is None else each.exposure.notes for each in chosen]
     for note in dict.fromkeys((*said[0], *said[1])):
