@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from disasymnet.errors import PictureError
+from disasymnet.images.limits import LIMITS
 from disasymnet.images.picture import Facts, GreyStep, Reading
 from disasymnet.images.refusals import refusal
 from disasymnet.records import Exposure, Identity
@@ -37,10 +38,10 @@ What = Literal["facts", "picture", "mask", "outline", "steps"]
 class Bounds:
     """What one file may take."""
 
-    memory: int = 400 * 2**20
+    memory: int = LIMITS.memory
     """Bytes above those of the idle child."""
-    cpu_s: int = 10
-    wall_s: float = 60.0
+    cpu_s: int = LIMITS.seconds
+    wall_s: float = 6.0 * max(LIMITS.seconds, 10)
     """For disks and networks that stall; a busy machine needs longer than its CPU time too."""
 
 

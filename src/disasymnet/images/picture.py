@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disasymnet.errors import RecipeError
+from disasymnet.images.limits import LIMITS
 from disasymnet.records import Detector, Exposure, Identity
 from disasymnet.settings import VOI_POLICY
 from disasymnet.terms import Laterality, View
 
-MOST_PIXELS = 40_000_000
+MOST_PIXELS = LIMITS.pixels
 """The largest detectors and film scans have about 27 million pixels; more is a mistake or an attack."""
 
 
