@@ -47,7 +47,7 @@ def tables(out: Path) -> tuple[list[tuple[str, str]], dict[str, str]]:
     with (out / "pairs.csv").open(newline="") as pairs, (out / "rejected.csv").open(newline="") as rejected:
         left_out = list(csv.DictReader(rejected))
         assert not any("Nothing to do" in row["hint"] for row in left_out)
-        return [(row["right"], row["left"]) for row in csv.DictReader(pairs)], {
+        return sorted((row["right"], row["left"]) for row in csv.DictReader(pairs)), {
             row["picture"]: row["code"] for row in left_out
         }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from disasymnet.data.survey import survey
 from disasymnet.datasets.table import scan
 from disasymnet.errors import DatasetError, MissingExtraError
 from disasymnet.records import Box, Circle, MaskFile, Scan
@@ -144,6 +145,15 @@ def test_missing_files_are_listed_and_all_missing_is_an_error(tmp_path: Path) ->
     found = scan(table(tmp_path, HEADER, "7,e,a.png,R,CC,1", "7,e,none.png,L,CC,0"))
     assert [entry.path.name for entry in found.rejected] == ["none.png"]
     assert "none.png" in error(tmp_path, HEADER, "7,e,none.png,R,CC,1")
+
+
+def test_files_are_named_from_the_tables_folder_on(tmp_path: Path) -> None:
+    """Also where the table is named and not its folder."""
+    for name in ("1/R.png", "2/R.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(name.encode())
+    path = table(tmp_path, HEADER, "7,e1,1/R.png,R,CC,1", "7,e2,2/R.png,R,CC,1", files=())
+    assert {"  1/R.png", "  2/R.png"} < set(survey(path, "table").splitlines())
 
 
 def test_absolute_paths_are_taken_as_they_are(tmp_path: Path) -> None:

@@ -89,4 +89,5 @@ def _rejected(rejected: list[Rejected], folder: Path) -> list[str]:
 
 
 def _name(path: Path, folder: Path) -> str:
+    folder = folder.parent if folder.is_file() else folder  # of a table
     return printable(path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name)
