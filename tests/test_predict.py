@@ -155,7 +155,7 @@ def test_a_wrong_partner_is_an_error_that_names_nobody(right, left, says):
 
 def test_special_views_and_implants_of_one_side_make_no_pair():
     def taken(source: Source, **what: Any) -> Source:
-        exposure = Exposure(for_presentation=True, **what)
+        exposure = Exposure(**{"for_presentation": True, **what})
         return replace(source, picture=replace(source.picture, facts=replace(source.picture.facts, exposure=exposure)))
 
     right, left = _source("R", "CC"), _source("L", "CC", seed=1)
@@ -165,6 +165,9 @@ def test_special_views_and_implants_of_one_side_make_no_pair():
     with pytest.raises(PairingError, match="implant is displaced in one"):
         as_pair(taken(right, implant_displaced=True), taken(left))
     as_pair(taken(right, implant_displaced=True), taken(left, implant_displaced=True))
+    with pytest.raises(PairingError, match="the other a film"):
+        as_pair(taken(right), taken(left, for_presentation=False))
+    as_pair(taken(right), left)
 
 
 def test_warnings_say_where_a_pair_lies_outside_of_the_training(model):

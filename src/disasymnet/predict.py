@@ -203,6 +203,9 @@ def _view(one: Facts, two: Facts) -> View | None:
     if displaced[0] != displaced[1]:
         hint = "Give both with the implant displaced, or both without."
         raise PairingError("the implant is displaced in one of the two pictures", hint=hint)
+    if {False, True} <= {facts.exposure.for_presentation for facts in (one, two) if facts.exposure is not None}:
+        what = "one is a mammography system's picture, the other a film or another Secondary Capture"
+        raise PairingError(what, hint="Give both for presentation, or both films.")
     return one.view or two.view
 
 

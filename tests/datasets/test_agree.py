@@ -179,6 +179,27 @@ def test_the_same_bytes_are_never_both_breasts(tmp_path: Path) -> None:
     assert len(by_scan(root, tmp_path / "two")[0]) == 1
 
 
+def test_a_raster_file_pairs_with_a_dicom_file(tmp_path: Path) -> None:
+    """It has no tags that could contradict."""
+    root = listed(tmp_path / "in", {}, {})
+    (root / "RCC.dcm").unlink()
+    Image.fromarray(np.tile(np.arange(64, dtype=np.uint8) * 3, (64, 1))).save(root / "RCC.png")
+    (root / "table.csv").write_text((root / "table.csv").read_text().replace("RCC.dcm", "RCC.png"))
+    pairs, left_out = by_scan(root, tmp_path / "out")
+    assert left_out == {}
+    assert [(row["right"], row["left"]) for row in pairs] == [("RCC.png", "LCC.dcm")]
+
+
+def test_a_public_set_may_be_links_to_another_disk(tmp_path: Path) -> None:
+    make_cmmd(tmp_path / "far")
+    for path in [path for path in (tmp_path / "far").rglob("*") if path.is_file()]:
+        link = tmp_path / "near" / path.relative_to(tmp_path / "far")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    near, far = (find("cmmd").scan(tmp_path / name) for name in ("near", "far"))
+    assert len(pair_up(near.pictures)[0]) == len(pair_up(far.pictures)[0]) == 7
+
+
 def alter(path: Path, **tags: Any) -> None:
     """The same file with other tags; None removes one."""
     file = pydicom.dcmread(path)

@@ -154,6 +154,8 @@ def _pair(key: Key, group: list[Mammogram]) -> tuple[Pair | None, list[Rejected]
     patient, exam, view, displaced = key
     # A mammography system's own pictures, then films and screen copies: the two kinds make no pair with each other.
     kinds = [_sides(each for each in group if _is_digital(each) is digital) for digital in (True, False)]
+    if any(each.exposure is None for each in group):
+        kinds = [_sides(group)]  # a file without tags may be either
     chosen: Pair | None = None
     rejected: list[Rejected] = []
     for kind in sorted(kinds, key=lambda kind: not (kind.right and kind.left)):

@@ -67,8 +67,15 @@ def _hidden(path: Path) -> str:
 
 
 def matching(root: Path, *patterns: str) -> Iterator[Path]:
-    """The paths below a folder whose names match in any case, in their order; what must not be opened is left out."""
-    files = [path for path, refused in _walk(root) if refused is None]
+    """The paths below a folder whose names match in any case, in their order; hidden ones are not the data set's.
+
+    Files may be links: large sets lie on another disk.
+    """
+    files = [
+        path
+        for path, refused in _walk(root)
+        if refused is None or (refused.code == "outside" and path.is_file() and not path.name.startswith("."))
+    ]
     for pattern in patterns:
         yield from sorted(path for path in files if fnmatchcase(path.name.lower(), pattern.lower()))
 
