@@ -25,7 +25,7 @@ from disasymnet.outputs.prediction import to_dict
 from disasymnet.phantom.make import make_exams
 from disasymnet.phantom.settings import PhantomSettings
 from disasymnet.predict import Model, Source, as_pair, pairs_in, predict_folder
-from disasymnet.records import Exposure
+from disasymnet.records import Exposure, Identity
 from disasymnet.terms import Laterality, View
 from tests.data.small import make_recipe
 from tests.evaluate.trained import SMALL
@@ -68,6 +68,7 @@ def _source(
     patient: str | None = None,
     seed: int = 0,
     issuer: str | None = None,
+    study: str | None = None,
 ) -> Source:
     pixels = np.zeros((200, 120), np.float32)
     y, x = np.mgrid[:200, :120]
@@ -79,8 +80,7 @@ def _source(
         Laterality.parse(laterality) if laterality else None,
         View.parse(view) if view else None,
         0.8,
-        patient=patient,
-        issuer=issuer,
+        identity=Identity(patient or "", issuer or "", study or ""),
     )
     return Source(Picture(pixels, facts), hashlib.sha256(bytes([seed])).hexdigest())
 
@@ -142,6 +142,7 @@ def test_swap_of_files_without_tags_swaps_the_answer():
         (_source("R", "CC"), _source("L", "MLO", seed=1), "different views: CC and MLO"),
         (_source("R", "CC", "a"), _source("L", "CC", "b", seed=1), "different patients"),
         (_source("R", "CC", "a", issuer="X"), _source("L", "CC", "a", seed=1, issuer="Y"), "different patients"),
+        (_source("R", "CC", study="a"), _source("L", "CC", study="b", seed=1), "different studies"),
         (_source("R", "ML"), _source("L", "ML", seed=1), "view ML makes no pair"),
         (_source("L", "CC"), _source(None, "CC", seed=1), "first picture shows the left breast"),
         (_source(None, "CC"), _source("R", "CC", seed=1), "second picture shows the right breast"),
@@ -156,7 +157,7 @@ def test_a_wrong_partner_is_an_error_that_names_nobody(right, left, says):
 
 def test_special_views_and_implants_of_one_side_make_no_pair():
     def taken(source: Source, **what: Any) -> Source:
-        exposure = Exposure(for_presentation=True, **what)
+        exposure = Exposure(**{"for_presentation": True, **what})
         return replace(source, picture=replace(source.picture, facts=replace(source.picture.facts, exposure=exposure)))
 
     right, left = _source("R", "CC"), _source("L", "CC", seed=1)
@@ -166,6 +167,9 @@ def test_special_views_and_implants_of_one_side_make_no_pair():
     with pytest.raises(PairingError, match="implant is displaced in one"):
         as_pair(taken(right, implant_displaced=True), taken(left))
     as_pair(taken(right, implant_displaced=True), taken(left, implant_displaced=True))
+    with pytest.raises(PairingError, match="the other a film"):
+        as_pair(taken(right), taken(left, for_presentation=False))
+    as_pair(taken(right), left)
 
 
 def test_warnings_say_where_a_pair_lies_outside_of_the_training(model):
@@ -185,6 +189,16 @@ def test_warnings_say_where_a_pair_lies_outside_of_the_training(model):
     wide = replace(card, pixel_mm=(3.2, 3.2), grey=((0.0, 1.0),) * 5, detectors=("unknown",), views=("CC",))
     fits = Model(replace(model.checkpoint, card=wide))
     assert fits.predict_pictures(_source("R", "CC"), _source("L", "CC", seed=1)).warnings == ()
+
+
+def test_a_pixel_size_that_is_missing_is_told_of_its_own_side(model):
+    card = replace(CARD, pixel_mm=(3.2, 3.2), grey=((0.0, 1.0),) * 5, detectors=("unknown",), views=("CC",))
+    right, left = _source("R", "CC"), _source("L", "CC", seed=1)
+    nothing = replace(left.picture, facts=replace(left.picture.facts, pixel_mm=None))
+    told = Model(replace(model.checkpoint, card=card)).predict_pictures(right, replace(left, picture=nothing)).warnings
+    assert "right: the pixel size of the other side is not known; the model was trained at a known scale" in told
+    assert "left: the pixel size is not known; the model was trained at a known scale" in told
+    assert "right: one side's pixel size is unknown: the breasts are fitted into the frame" in told
 
 
 def test_files_that_cannot_be_used(model, first, tmp_path):

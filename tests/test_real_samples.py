@@ -68,6 +68,7 @@ def test_scan_lists_every_file_with_the_tags_that_named_its_side_and_view(sample
     }
     for row in pairs.values():
         assert (row["right_laterality_from"], row["left_view_from"]) == ("Laterality", "PatientOrientation")
+        assert "CBIS-DDSM: patient taken from within PatientID, study ignored" in row["notes"]
         assert row["right_presentation"] == "secondary capture"
         assert "P_00173" not in row["patient"] + row["exam"] + row["id"]
     with (tmp_path / "rejected.csv").open(newline="") as file:
@@ -91,6 +92,7 @@ def test_prepare_makes_both_pairs(samples: Path, tmp_path: Path) -> None:
         # Right breasts hang with the wall at the right edge, left ones at the left: only the right ones are flipped.
         assert (pair.geometry.right.flip_x, pair.geometry.left.flip_x) == (True, False)
         assert any("PatientOrientation" in warning for warning in pair.warnings)
+        assert any("study ignored" in warning for warning in pair.warnings)
     rows = list(csv.DictReader((tmp_path / "cache" / "rejected.csv").read_text().splitlines()))
     assert ("unpaired", "wg04-MG1/MG1_J2KI.dcm") in {(row["code"], row["picture"]) for row in rows}
 
@@ -111,6 +113,7 @@ def test_predict_answers_both_pairs(samples: Path, model: Model) -> None:
     for pair, prediction in found:
         assert "RIGHT" in pair.pictures.right.path.name
         assert prediction.view is pair.view
+        assert any("study ignored" in warning for warning in prediction.warnings)
         assert prediction.right.steps[-1].detail.startswith("none: MONOCHROME2")
     assert [entry.code for entry in rejected if entry.path.name == "MG1_J2KI.dcm"] == ["unpaired"]
 

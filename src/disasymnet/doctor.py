@@ -35,7 +35,7 @@ def examine() -> tuple[list[str], bool]:
         )
     if "torch" in missing or "pydicom" in missing:
         return lines, False
-    lines += _decoders()
+    lines += [*_decoders(), _limits()]
     lines.append(_device())
     passed, line = _self_test()
     return [*lines, _weights(), line], passed and not missing
@@ -93,6 +93,12 @@ def _decoders() -> list[str]:
             else:
                 lines.append(f"ok    {syntax.name}: {syntax.by}")
     return lines
+
+
+def _limits() -> str:
+    from disasymnet.images.limits import LIMITS, RANGES
+
+    return f"ok    one picture may take {LIMITS}; set by {', '.join(RANGES)}"
 
 
 def _device() -> str:

@@ -16,16 +16,16 @@ from torch import Tensor
 
 from disasymnet import checkpoint
 from disasymnet.checkpoint import Card, Checkpoint
-from disasymnet.data.listing import cause
-from disasymnet.data.pairing import NEXT_STEP, pair_up
-from disasymnet.datasets.folder import scan
+from disasymnet.data.listing import cause, with_lost, without
+from disasymnet.data.pairing import NEXT_STEP, contradiction, doubts, pair_up
+from disasymnet.datasets import find
 from disasymnet.errors import PairingError, PictureError, printable
 from disasymnet.images.geometry import Geometry
 from disasymnet.images.picture import GreyStep
 from disasymnet.images.preprocess import Prepared, preprocess
 from disasymnet.images.read import LENIENT, Facts, Picture, Reading, read_picture
 from disasymnet.methods.base import PairOutput
-from disasymnet.records import Pair, Rejected, Sides
+from disasymnet.records import Pair, Rejected, Scan, Sides
 from disasymnet.terms import Laterality, View
 
 Floats = npt.NDArray[np.float32]
@@ -164,12 +164,10 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
     one, two = first.picture.facts, second.picture.facts
     if first.sha256 and first.sha256 == second.sha256:
         raise PairingError("both files are the same picture", hint="Give the right and the left breast.")
-    _same("patient", one.patient, two.patient)
-    _same("patient", one.issuer, two.issuer)
+    if (conflict := contradiction(one.identity, two.identity)) is not None:
+        raise PairingError(conflict[1], hint="Both breasts of one exam make a pair.")
     view = _view(one, two)
-    warnings = []
-    if one.exam and two.exam and one.exam != two.exam:
-        warnings.append("the two pictures belong to different exams")
+    warnings = doubts(one.identity, two.identity)
     sides = (one.laterality, two.laterality)
     if sides[0] is not None and sides[0] is sides[1]:
         raise PairingError(f"both pictures show the {_word(sides[0])} breast", hint="A pair needs both breasts.")
@@ -185,11 +183,6 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
         if stated is None:
             warnings.append(f"the {place} file states no side: taken as the {_word(expected)} breast by its place")
     return Sides(first, second), view, warnings
-
-
-def _same(what: str, one: str | None, two: str | None) -> None:
-    if one and two and one != two:
-        raise PairingError(f"the two pictures are of different {what}s", hint="Both breasts of one exam make a pair.")
 
 
 def _view(one: Facts, two: Facts) -> View | None:
@@ -214,6 +207,9 @@ def _view(one: Facts, two: Facts) -> View | None:
     if low_energy[0] != low_energy[1]:
         hint = "Give two low-energy pictures, or two plain mammograms."
         raise PairingError("one of the two is the low-energy picture of a contrast mammogram", hint=hint)
+    if {False, True} <= {facts.exposure.for_presentation for facts in (one, two) if facts.exposure is not None}:
+        what = "one is a mammography system's picture, the other a film or another Secondary Capture"
+        raise PairingError(what, hint="Give both for presentation, or both films.")
     return one.view or two.view
 
 
@@ -289,7 +285,8 @@ def _outside(side: Prepared, facts: Facts, card: Card) -> Iterator[str]:
     if card.pixel_mm is not None:
         low, high = card.pixel_mm
         if side.pixel_mm is None:
-            yield "the pixel size is not known; the model was trained at a known scale"
+            whose = "" if facts.pixel_mm is None else " of the other side"
+            yield f"the pixel size{whose} is not known; the model was trained at a known scale"
         elif not low * (1 - PIXEL_SLACK) <= side.pixel_mm <= high * (1 + PIXEL_SLACK):
             yield f"{side.pixel_mm:.3g} mm a pixel is outside the training pictures' {low:.3g} to {high:.3g} mm"
     detector = facts.detector or "unknown"
@@ -309,9 +306,13 @@ def pairs_in(folder: Path) -> tuple[list[Pair], list[Rejected]]:
 
     Names of files decide nothing: a picture that does not state its side, view and patient is left out.
     """
-    found = scan(folder)
-    pairs, left_over = pair_up(found.pictures)
-    return pairs, [*found.rejected, *left_over]
+    return _pairs(find("folder").scan(folder), [])
+
+
+def _pairs(found: Scan, lost: list[Rejected]) -> tuple[list[Pair], list[Rejected]]:
+    """Pairs without the files that turned out not to be usable."""
+    pairs, left_over = pair_up(without(found, lost).pictures)
+    return pairs, with_lost([*found.rejected, *left_over], lost)
 
 
 def predict_folder(
@@ -319,9 +320,11 @@ def predict_folder(
 ) -> tuple[Iterator[tuple[Pair, Prediction]], list[Rejected]]:
     """The answers on all pairs of a folder, one by one, and the files left out; PairingError if there is no pair.
 
-    The list grows while the answers are taken: a file that cannot be used then costs its pair, not the others.
+    A file that cannot be used costs its pair, not the others, and where another picture of its breast is there, that
+    one steps in. The list is complete once all answers are taken.
     """
-    pairs, rejected = pairs_in(folder)
+    found = find("folder").scan(folder)
+    pairs, rejected = _pairs(found, [])
     if not pairs:
         first = cause(rejected)
         raise PairingError(
@@ -329,21 +332,28 @@ def predict_folder(
             where=folder,
             hint="Give two files, RIGHT LEFT, if the files do not state their side.",
         )
-    return _answers(model, pairs, rejected, strict), rejected
+    return _answers(model, found, pairs, rejected, strict), rejected
 
 
 def _answers(
-    model: Model, pairs: list[Pair], rejected: list[Rejected], strict: bool
+    model: Model, found: Scan, pairs: list[Pair], rejected: list[Rejected], strict: bool
 ) -> Iterator[tuple[Pair, Prediction]]:
-    for pair in pairs:
-        right, left = (picture.path for picture in pair.pictures)
-        try:
-            seen = model.predict(right, left, strict=strict)
+    lost: list[Rejected] = []
+    answered: list[Sides[Path]] = []
+    while pairs:
+        for pair in pairs:
+            right, left = (picture.path for picture in pair.pictures)
+            try:
+                seen = model.predict(right, left, strict=strict)
+            except PictureError as error:
+                bad, other = (left, right) if error.where == str(left) else (right, left)
+                lost.append(Rejected(bad, error.code, error.what, error.hint or ""))
+                why = "the picture of the other breast cannot be used"
+                lost.append(Rejected(other, "partner", why, f"See its partner: {error.code}."))
+                continue
+            answered.append(Sides(right, left))
             # Which of several was taken, and pixel sizes that differ; what was odd in a file is told already.
             new = [note for note in pair.notes if not any(line.endswith(note) for line in seen.warnings)]
             yield pair, replace(seen, warnings=(*new, *seen.warnings))
-        except PictureError as error:
-            bad = left if error.where == str(left) else right
-            rejected.append(Rejected(bad, error.code, error.what, error.hint or ""))
-            why = "the picture of the other breast cannot be used"
-            rejected.append(Rejected(right if bad is left else left, "partner", why, f"See its partner: {error.code}."))
+        again, rejected[:] = _pairs(found, lost)
+        pairs = [pair for pair in again if pair.pictures.map(lambda picture: picture.path) not in answered]

@@ -110,6 +110,35 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Whom and which study a file's tags name: to be compared, never to be shown. Empty is what they do not name."""
+
+    patient: str = field(default="", repr=False)
+    """PatientID."""
+    issuer: str = field(default="", repr=False)
+    """IssuerOfPatientID in capitals: the same PatientID of two issuers names two patients."""
+    study: str = field(default="", repr=False)
+    """StudyInstanceUID."""
+    day: str = field(default="", repr=False)
+    """StudyDate, or the day on which the picture was taken or made."""
+    accession: str = field(default="", repr=False)
+    """AccessionNumber."""
+    number: str = field(default="", repr=False)
+    """StudyID."""
+    name: str = field(default="", repr=False)
+    """Digest of PatientName: no name leaves its file."""
+    born: str = field(default="", repr=False)
+    """Digest of PatientBirthDate."""
+
+    @property
+    def exam(self) -> str | None:
+        """What tells the patient's studies apart: StudyInstanceUID, without it the day with its further numbers."""
+        if self.study or not self.day:
+            return self.study or None
+        return " ".join(part for part in (self.day, self.accession, self.number) if part)
+
+
+@dataclass(frozen=True)
 class Exposure:
     """How a DICOM file says that its picture was taken: what it may be compared with, and which of several is meant.
 
@@ -133,6 +162,8 @@ class Exposure:
     """InstanceNumber."""
     uid: str = field(default="", repr=False)
     """SOPInstanceUID."""
+    pixels: str = field(default="", repr=False)
+    """Digest of the pixels, where files of this SOPInstanceUID hold different ones."""
     laterality_from: str | None = None
     """The DICOM attribute that named the breast."""
     view_from: str | None = None
@@ -161,12 +192,17 @@ class Mammogram:
     chest_wall: Edge | None = None
     """Edge of the picture with the chest wall, where the data set knows; else found from the picture."""
     detector: Detector | None = None
+    repeat: int = 0
+    """Of several exposures of this breast and view in one exam, which it is in the data set's order: the first counts.
+    """
     split: str | None = None
     """`train`, `val` or `test` where the data set brings its own split."""
     lesion_free: Path | None = None
     """Phantoms: the same breast without its lesions, same grid."""
     exposure: Exposure | None = None
     """What the file's tags state besides, where they were read."""
+    identity: Identity | None = None
+    """Whom and which study the file's tags name, where those of two files can be compared."""
 
 
 @dataclass(frozen=True)
@@ -208,3 +244,5 @@ class Scan:
     rejected: tuple[Rejected, ...] = field(default=())
     warnings: tuple[str, ...] = ()
     """What was guessed or not used, in words that name nobody."""
+    used: tuple[Path, ...] = field(default=(), repr=False)
+    """Files that are no pictures of their own but were read: tables, outlines, parts of a lesion."""

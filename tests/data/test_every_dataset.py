@@ -20,13 +20,30 @@ SETTINGS = ImageSettings(height=128, width=64, scale="fit")
 # picture is refused lose the other as `partner`.
 EXPECTED: dict[str, tuple[int, int, dict[str, int]]] = {
     "mini-mias": (6, 0, {"missing": 309, "unpaired": 1}),
-    "inbreast": (9, 2, {"duplicate": 1, "missing": 1, "name": 1, "view": 1, "unpaired": 1}),
+    "inbreast": (
+        9,
+        2,
+        {
+            "superseded": 1,
+            "copy": 1,
+            "missing": 1,
+            "name": 1,
+            "view": 1,
+            "unpaired": 1,
+            "no_table_row": 1,
+            "not_a_picture": 1,
+        },
+    ),
     "ddsm": (13, 0, {"duplicate": 4, "missing": 1, "gzipped": 1}),
     "mini-ddsm": (9, 1, {"missing": 1}),
-    "cbis-ddsm": (1, 6, {"missing": 1, "duplicate": 1, "unpaired": 1}),
+    "cbis-ddsm": (1, 6, {"missing": 1, "duplicate": 1, "unpaired": 1, "copy": 1, "unnamed": 1}),
     # The picture For Processing and its partner; R MLO of the study with L CC twice; R MLO whose partner is missing.
-    "vindr": (7, 1, {"duplicate": 1, "missing": 1, "for_processing": 1, "partner": 1, "unpaired": 1}),
-    "cmmd": (7, 0, {"missing": 1, "not_dicom": 1, "unpaired": 3, "no_view": 1}),
+    "vindr": (8, 1, {"superseded": 1, "missing": 2, "for_processing": 1, "unpaired": 2, "unnamed": 1}),
+    "cmmd": (
+        7,
+        0,
+        {"missing": 1, "not_dicom": 1, "unpaired": 3, "no_view": 1, "unnamed": 1, "not_a_picture": 1},
+    ),
     "folder": (
         8,
         0,

@@ -145,6 +145,14 @@ def test_what_a_pair_says_of_itself() -> None:
     )
 
 
+def test_a_pixel_size_that_is_missing_is_not_called_another_one() -> None:
+    unknown = replace(taken("r", R), pixel_mm=None)
+    (pair,), _ = pair_up([unknown, taken("l", L)])
+    assert pair.notes == ("no scale for both sides, a pixel size is missing: right not known, left 0.1 mm",)
+    (pair,), _ = pair_up([unknown, replace(taken("l", L), pixel_mm=None)])
+    assert pair.notes == ()
+
+
 def test_every_code_has_a_next_step_and_stands_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "dicom.md").read_text()
     table = text.split("## Pairs")[1].split("\n## ")[0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from disasymnet.data.pairing import pair_up
-from disasymnet.datasets.cmmd import scan
+from disasymnet.datasets import find
 from disasymnet.errors import DatasetError
 from disasymnet.images.read import read_picture
 from disasymnet.records import Mammogram, Scan
@@ -18,6 +18,8 @@ from disasymnet.testkit.files import write_xlsx
 from disasymnet.testkit.films import pick, shoot
 from disasymnet.testkit.planted import Planted
 from tests.datasets.counted import counted
+
+scan = find("cmmd").scan
 
 
 @pytest.fixture(scope="module")

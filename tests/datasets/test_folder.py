@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.uid import JPEG2000Lossless
 from typer.testing import CliRunner
 
 from disasymnet.cli import app
@@ -212,3 +215,57 @@ def test_a_folder_without_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="it is a file, not a folder"):
         scan(tmp_path / "a.zip")
     assert find("dicom_folder") is find("folder")
+
+
+def test_one_uid_with_other_pixels_is_no_copy(tmp_path: Path) -> None:
+    """The tags agree in all: only the pixels tell. Compressed otherwise, they are the same."""
+    same = {"SOPInstanceUID": "1.2.55"}
+    save(tmp_path / "r.dcm", "RCC")
+    file = pydicom.dcmread(save(tmp_path / "l1.dcm", "LCC", **same))
+    pixels = file.pixel_array
+    file.PixelData = drawn(16, 16, seed=2).tobytes()
+    file.save_as(tmp_path / "l2.dcm")
+    told = CliRunner().invoke(app, ["scan", str(tmp_path)])
+    assert "0 pairs" in told.output
+    assert "left out, uid_conflict (2)" in told.output
+    del file.PixelData
+    (tmp_path / "l2.dcm").write_bytes(write(Dataset(file), pixels, JPEG2000Lossless))
+    told = CliRunner().invoke(app, ["scan", str(tmp_path)])
+    assert "1 pairs" in told.output
+    assert "left out, copy (1)" in told.output
+
+
+@pytest.mark.parametrize("broken", ["l1.dcm", "l2.dcm"])
+def test_a_broken_copy_does_not_displace_the_good_one(tmp_path: Path, broken: str) -> None:
+    save(tmp_path / "r.dcm", "RCC")
+    for name in ("l1.dcm", "l2.dcm"):
+        save(tmp_path / name, "LCC")
+    whole = (tmp_path / broken).read_bytes()
+    (tmp_path / broken).write_bytes(whole[: len(whole) - 100])
+    ended = CliRunner().invoke(app, ["scan", str(tmp_path), "--out", str(tmp_path / "tables")])
+    assert ended.exit_code == 0
+    with (tmp_path / "tables" / "rejected.csv").open(newline="") as file:
+        assert {row["picture"]: row["code"] for row in csv.DictReader(file)} == {broken: "pixel_length"}
+    with (tmp_path / "tables" / "pairs.csv").open(newline="") as file:
+        (pair,) = csv.DictReader(file)
+    assert {pair["left"], broken} == {"l1.dcm", "l2.dcm"}
+
+
+def test_films_of_which_no_tag_tells_the_year_make_no_pair(tmp_path: Path) -> None:
+    """Right in 1998 and left in 2004, by the names of the files alone."""
+    unknown = {"StudyInstanceUID": None}
+    for name, year in (("RCC", "1998"), ("LCC", "2004")):
+        Study("anna", (), style="film").write(tmp_path / f"{name}{year}", Shot(name, tags=unknown), 0)
+    told = CliRunner().invoke(app, ["scan", str(tmp_path)]).output
+    assert "0 pairs" in told
+    (line,) = [line for line in told.splitlines() if line.startswith("left out")]
+    assert line.startswith("left out, no_study (2): the study is not known.")
+    assert "name the two files to `predict`, or list them in a table" in line
+    (tmp_path / "t.csv").write_text("patient_id,image_path\nanna,RCC1998\nanna,LCC2004\n")
+    told = CliRunner().invoke(app, ["scan", str(tmp_path / "t.csv"), "--dataset", "table"]).output
+    assert "1 pairs" in told
+    for name, year in (("RCC", "1998"), ("LCC", "2004")):
+        dated = {**unknown, "ContentDate": f"{year}0101"}
+        Study("anna", (), style="film").write(tmp_path / f"{name}{year}", Shot(name, tags=dated), 0)
+    told = CliRunner().invoke(app, ["scan", str(tmp_path / "t.csv"), "--dataset", "table"]).output
+    assert "left out, study_conflict (2)" in told

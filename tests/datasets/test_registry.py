@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from disasymnet.cli import app
 from disasymnet.data.published import PUBLISHED
 from disasymnet.data.survey import survey
 from disasymnet.datasets import DATASETS, find
@@ -75,6 +78,33 @@ def test_what_macos_leaves_beside_each_file_is_not_the_data_sets(tmp_path: Path,
         entry for entry in before.rejected if entry.code != "hidden"
     ]
     assert after.warnings == before.warnings
+
+
+# What an adapter reads beside its pictures, as patterns of paths.
+PARTS = {
+    "inbreast": r"INbreast\.(csv|xls)|AllXML/.*",
+    "cbis-ddsm": r".*_set\.csv|CBIS-DDSM/.*_\d/.*",
+    "vindr": r"[^/]*\.csv",
+    "cmmd": r"[^/]*\.xlsx",
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_file_of_a_public_set_stands_in_one_table(tmp_path: Path, name: str) -> None:
+    """Second copies, names in capitals, files that no table names, a second file in a view's folder, a licence."""
+    root = tmp_path / "set"
+    MAKERS[name](root)
+    ended = CliRunner().invoke(app, ["scan", str(root), "--dataset", name, "--out", str(tmp_path / "tables")])
+    assert ended.exit_code == 0, ended.output
+    with (tmp_path / "tables" / "pairs.csv").open(newline="") as file:
+        listed = [row[side] for row in csv.DictReader(file) for side in ("right", "left")]
+    with (tmp_path / "tables" / "rejected.csv").open(newline="") as file:
+        rejected = [row for row in csv.DictReader(file) if (root / row["picture"]).is_file()]
+    assert all(row["code"] and row["reason"] and row["hint"] for row in rejected)
+    files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    parts = {path for path in files if re.fullmatch(PARTS[name], path)}
+    assert sorted([*listed, *(row["picture"] for row in rejected)]) == sorted(files - parts)
+    assert {"unnamed", "no_table_row"} & {row["code"] for row in rejected}
 
 
 def test_every_data_set_has_its_page_its_counts_and_its_imitation() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from disasymnet.data.survey import survey
 from disasymnet.datasets.table import scan
 from disasymnet.errors import DatasetError, MissingExtraError
 from disasymnet.records import Box, Circle, MaskFile, Scan
@@ -146,6 +147,15 @@ def test_missing_files_are_listed_and_all_missing_is_an_error(tmp_path: Path) ->
     assert "none.png" in error(tmp_path, HEADER, "7,e,none.png,R,CC,1")
 
 
+def test_files_are_named_from_the_tables_folder_on(tmp_path: Path) -> None:
+    """Also where the table is named and not its folder."""
+    for name in ("1/R.png", "2/R.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(name.encode())
+    path = table(tmp_path, HEADER, "7,e1,1/R.png,R,CC,1", "7,e2,2/R.png,R,CC,1", files=())
+    assert {"  1/R.png", "  2/R.png"} < set(survey(path, "table").splitlines())
+
+
 def test_absolute_paths_are_taken_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "far" / "a.png").write_bytes(b"")
@@ -172,7 +182,7 @@ def test_which_table_is_meant(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text(HEADER + "\n")
     with pytest.raises(DatasetError, match=r"other\.csv, pictures\.csv"):
         scan(tmp_path)
-    with pytest.raises(DatasetError, match=r"\.csv or \.parquet"):
+    with pytest.raises(DatasetError, match=r"\.csv, \.tsv or \.parquet"):
         scan(tmp_path / "a.png")
     with pytest.raises(DatasetError, match="the table is empty"):
         scan(tmp_path / "other.csv")
@@ -183,8 +193,30 @@ def test_text_of_other_encodings(tmp_path: Path) -> None:
     path.write_bytes("\ufeff".encode() + path.read_bytes())
     assert scan(path).pictures[0].patient == "7"
     path.write_bytes(path.read_bytes().replace(b"7", b"M\xfcller"))
-    with pytest.raises(DatasetError, match="not UTF-8"):
+    with pytest.raises(DatasetError, match="neither UTF-8 nor UTF-16"):
         scan(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators_and_encodings_that_spreadsheets_write(tmp_path: Path, encoding: str, separator: str) -> None:
+    path = table(tmp_path, HEADER, "Müller,e,a.png,R,CC,1").rename(tmp_path / "x.tsv")
+    text = path.read_text(encoding="utf-8").replace(",", separator)
+    mark = "\ufeff" if encoding == "utf-16-le" else ""  # a stated byte order writes none
+    path.write_bytes((mark + text).encode(encoding))
+    (picture,) = scan(tmp_path).pictures
+    assert (picture.patient, picture.laterality, picture.abnormal) == ("Müller", Laterality.RIGHT, True)
+    if mark:
+        path.write_bytes(text.encode(encoding))
+        with pytest.raises(DatasetError, match=r"the table is no CSV|neither UTF-8"):
+            scan(tmp_path)
+
+
+@pytest.mark.parametrize("word", ["NaN", "nan", "None", "NULL", "<NA>", "NaT"])
+def test_words_of_programs_for_nothing_are_empty_cells(tmp_path: Path, word: str) -> None:
+    picture = one(tmp_path, "patient_id,image_path,birads,pixel_mm,split", f"7,a.png,{word},{word},{word}")
+    assert (picture.abnormal, picture.pixel_mm, picture.split) == (None, None, None)
+    assert "column patient_id: it is empty" in error(tmp_path, "patient_id,image_path", f"{word},a.png")
 
 
 def test_parquet_gives_the_same(tmp_path: Path) -> None:
@@ -203,6 +235,13 @@ def test_parquet_gives_the_same(tmp_path: Path) -> None:
     (picture,) = scan(tmp_path).pictures
     assert (picture.patient, picture.abnormal, picture.view) == ("7", True, None)
     assert picture.findings[0].region == Box(1, 2, 3, 4)
+    # A column with a gap, as pandas keeps it.
+    gaps = {"patient_id": [12.0, 12.0], "image_path": ["a.png", "b.png"], "birads": [1.0, float("nan")],
+            "pixel_mm": [float("nan"), 0.5], "abnormal": [None, True]}  # fmt: skip
+    (tmp_path / "b.png").write_bytes(b"")
+    polars.DataFrame(gaps).write_parquet(tmp_path / "x.parquet")
+    found = scan(tmp_path).pictures
+    assert [(each.patient, each.abnormal, each.pixel_mm) for each in found] == [("12", False, None), ("12", True, 0.5)]
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no table")
     with pytest.raises(DatasetError, match="no Parquet table"):
         scan(tmp_path)

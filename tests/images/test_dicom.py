@@ -110,7 +110,7 @@ def test_film_of_cbis_ddsm(tmp_path: Path) -> None:
     dataset = film(PIXELS, PatientOrientation="MLO", Laterality="R", PatientID="Mass-Test_P_00173_RIGHT_MLO")
     got = read_picture(save(dataset, tmp_path / "x.dcm")).facts
     assert (got.laterality, got.view, got.detector) == (Laterality.RIGHT, View.MLO, "film")
-    assert (got.patient, got.exam) == ("P_00173", None)
+    assert (got.patient, got.exam) == ("P_00173", "P_00173")
     assert len(got.notes) == 2
 
 

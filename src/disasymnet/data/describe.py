@@ -12,6 +12,7 @@ from disasymnet.datasets import find
 from disasymnet.records import Pair, Rejected, Scan
 from disasymnet.terms import FindingKind, View
 
+_NOT_ITS_OWN = ("copy", "unnamed", "not_a_picture", "hidden", "outside")  # files that no publisher counted
 _SIDES = {0: "pairs both normal", 1: "pairs one abnormal", 2: "pairs both abnormal"}
 
 
@@ -121,7 +122,7 @@ def _differences(counts: Mapping[str, int], facts: Published, rejected: tuple[Re
 def _pictures(more: int, facts: Published, rejected: tuple[Rejected, ...]) -> str:
     if more > 0:
         return f"pictures: {more:,} more than published: is this folder another edition of the data set?"
-    codes = Counter(entry.code for entry in rejected if entry.code not in facts.apart)
+    codes = Counter(entry.code for entry in rejected if entry.code not in (*facts.apart, *_NOT_ITS_OWN))
     told = ", ".join(f"{number} {code}" for code, number in codes.most_common())
     rest = -more - sum(codes.values())
     lost = f"{rest:,} neither here nor named by what is here" if rest > 0 else ""

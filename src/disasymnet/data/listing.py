@@ -22,7 +22,8 @@ _PAIR_COLUMNS = (
     *(f"{side}_{name}" for side in ("right", "left") for name in _SIDE_COLUMNS), "notes",
 )  # fmt: skip
 
-_BYSTANDERS = ("not_a_picture", "hidden", "partner")  # codes of files that lost nothing, or only their partner
+# Codes of files that lost nothing, or only their partner.
+_BYSTANDERS = ("not_a_picture", "hidden", "partner", "copy", "superseded")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,19 @@ def readable(found: Scan, reading: Reading, *, pixels: bool) -> Scan:
     return replace(found, pictures=tuple(kept), rejected=tuple(rejected))
 
 
+def without(found: Scan, lost: Iterable[Rejected]) -> Scan:
+    """The scan as if the files that turned out not to be usable were not there: what they displaced steps in."""
+    gone = {entry.path for entry in lost if entry.code != "partner"}
+    return replace(found, pictures=tuple(picture for picture in found.pictures if picture.path not in gone))
+
+
+def with_lost(left_over: Iterable[Rejected], lost: Iterable[Rejected]) -> list[Rejected]:
+    """Those that pairing left out of `without`, and the lost ones; what such a one leaves alone is its `partner`."""
+    gone = [entry for entry in lost if entry.code != "partner"]
+    partners = {entry.path: entry for entry in lost if entry.code == "partner"}
+    return [*(partners.get(entry.path, entry) if entry.code == "unpaired" else entry for entry in left_over), *gone]
+
+
 def _pair_row(pair: Listed, name_of: Callable[[Path], str]) -> tuple[str, ...]:
     sides = {picture.laterality: picture for picture in pair.pictures}
     right, left = sides.get(Laterality.RIGHT), sides.get(Laterality.LEFT)
@@ -102,7 +116,8 @@ def _side_cells(picture: Mammogram | None) -> tuple[str, ...]:
     if tags is None:
         return "data set", "data set", size, "data set" if size else "", ""
     kind = "for presentation" if tags.for_presentation else "secondary capture"
-    return tags.laterality_from or "", tags.view_from or "", size, tags.pixel_mm_from or "", kind
+    size_from = tags.pixel_mm_from or "data set" if size else ""
+    return tags.laterality_from or "data set", tags.view_from or "data set", size, size_from, kind
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from disasymnet.records import Mammogram, Pair, Rejected, Sides
+from disasymnet.records import Identity, Mammogram, Pair, Rejected, Sides
 from disasymnet.terms import Laterality, View
 
 Key = tuple[str, str, View, bool]
@@ -18,7 +18,9 @@ Key = tuple[str, str, View, bool]
 
 NEXT_STEP = {
     "no_patient": "Give each picture a patient.",
-    "no_study": "Have the sender fill StudyInstanceUID (0020,000D): pictures of two studies are never paired.",
+    "no_study": "Have StudyInstanceUID (0020,000D) filled, name the two files to `predict`, or list them in a table.",
+    "patient_conflict": "Only breasts of one woman are compared: correct the table, or have PatientID corrected.",
+    "study_conflict": "Pictures of two studies are never paired: correct the table, or StudyInstanceUID.",
     "no_side": "State R or L.",
     "no_view": "State CC or MLO.",
     "view": "Only CC and MLO are compared.",
@@ -50,10 +52,11 @@ _SAME_MM = 0.01
 def pair_up(pictures: Iterable[Mammogram]) -> tuple[list[Pair], list[Rejected]]:
     """Pairs in the order of patient, exam and view, and every picture that takes no part in one, with the reason.
 
-    The codes are those of `NEXT_STEP`. Of several pictures of one breast those two are taken that share pixel size,
-    detector size and sitting, where such are there; then those without a further view modifier; then those with the
-    highest InstanceNumber, then the latest. The others are `superseded`. Where nothing tells them apart, as in sets
-    without tags, all are `duplicate`.
+    The codes are those of `NEXT_STEP`. Two files whose tags name two patients or two studies make no pair, whatever
+    their data set says. Of several pictures of one breast those two are taken that their data set counts first, if it
+    counts; that share pixel size, detector size and sitting, where such are there; then those without a further view
+    modifier; then those with the highest InstanceNumber, then the latest. The others are `superseded`. Where nothing
+    tells them apart, as in sets without tags, all are `duplicate`.
     """
     unique, rejected = _without_copies(list(pictures))
     groups: dict[Key, list[Mammogram]] = defaultdict(list)
@@ -71,6 +74,36 @@ def pair_up(pictures: Iterable[Mammogram]) -> tuple[list[Pair], list[Rejected]]:
         pairs += [] if pair is None else [pair]
         rejected += left_over
     return pairs, sorted(rejected, key=lambda entry: (str(entry.path), entry.code))
+
+
+def contradiction(one: Identity | None, two: Identity | None) -> tuple[str, str] | None:
+    """Why two files are not of one woman and one study, by what their tags name: a code of `NEXT_STEP` and a reason.
+
+    What a tag does not name contradicts nothing.
+    """
+    if one is None or two is None:
+        return None
+    if _differ(one.patient, two.patient) or _differ(one.issuer, two.issuer):
+        return "patient_conflict", "the two pictures are of different patients"
+    if _differ(one.name, two.name) and _differ(one.born, two.born):
+        return "patient_conflict", "PatientName and PatientBirthDate of the two pictures differ"
+    # Without the UID a study is known by what else names it.
+    others = ((one.day, two.day), (one.accession, two.accession), (one.number, two.number))
+    if _differ(one.study, two.study) or ("" in (one.study, two.study) and any(_differ(*pair) for pair in others)):
+        return "study_conflict", "the two pictures are of different studies"
+    return None
+
+
+def doubts(one: Identity | None, two: Identity | None) -> list[str]:
+    """What makes one ask whether two files that are not in contradiction are of one woman."""
+    if one is None or two is None:
+        return []
+    named = (("PatientName", one.name, two.name), ("PatientBirthDate", one.born, two.born))
+    return [f"{tag} differs between the two pictures: is it one woman?" for tag, *both in named if _differ(*both)]
+
+
+def _differ(one: str, two: str) -> bool:
+    return "" not in (one, two) and one != two
 
 
 def _rejected(picture: Mammogram, code: str, reason: str) -> Rejected:
@@ -105,7 +138,7 @@ def _refusal(picture: Mammogram) -> Rejected | None:
     exposure = picture.exposure
     if not picture.patient:
         return _rejected(picture, "no_patient", "the patient is not known")
-    if exposure is not None and exposure.for_presentation and not picture.exam:
+    if exposure is not None and not picture.exam:
         return _rejected(picture, "no_study", "the study is not known")
     if exposure is not None and exposure.special is not None:
         what = exposure.special.replace("_", " ")
@@ -124,6 +157,8 @@ def _pair(key: Key, group: list[Mammogram]) -> tuple[Pair | None, list[Rejected]
     # A mammography system's own pictures, the low-energy ones of contrast mammography, then films and screen copies:
     # the three kinds make no pair with each other.
     kinds = [_sides(each for each in group if _kind(each) == kind) for kind in range(3)]
+    if any(each.exposure is None for each in group):
+        kinds = [_sides(group)]  # a file without tags may be either
     chosen: Pair | None = None
     rejected: list[Rejected] = []
     for kind in sorted(kinds, key=lambda kind: not (kind.right and kind.left)):
@@ -132,6 +167,11 @@ def _pair(key: Key, group: list[Mammogram]) -> tuple[Pair | None, list[Rejected]
             continue
         best = _best(kind)
         if all(len(side) == 1 for side in best):
+            conflict = contradiction(*(side[0].identity for side in best))
+            if conflict is not None:
+                code, reason = conflict
+                rejected += [_rejected(picture, code, reason) for side in kind for picture in side]
+                continue
             chosen = Pair(patient, exam, view, best.map(lambda side: side[0]), displaced, tuple(_notes(best, kind)))
         for taken, side in zip(best, kind, strict=True):
             rejected += _left_over(taken, side, view, displaced, paired=chosen is not None)
@@ -181,11 +221,15 @@ def _best(kind: Sides[list[Mammogram]]) -> Sides[list[Mammogram]]:
 def _rank(right: Mammogram | None, left: Mammogram | None) -> tuple[float, ...]:
     """Higher is better; the rule of `pair_up`, in its order."""
     there = [each for each in (right, left) if each is not None]
+    agree = len(there) < 2 or contradiction(there[0].identity, there[1].identity) is None
     tags = [each.exposure for each in there if each.exposure is not None]
+    order = -sum(each.repeat for each in there)
     if len(tags) < len(there):
-        return ()
+        return (agree, order)
     times = [each.taken for each in tags if each.taken is not None]
     return (
+        agree,
+        order,
         _same_size(there),
         len({(each.rows, each.columns) for each in tags}) < 2,
         not times or max(times) - min(times) <= _SITTING_S,
@@ -212,8 +256,11 @@ def _notes(best: Sides[list[Mammogram]], kind: Sides[list[Mammogram]]) -> Iterab
             yield f"one of {len(side)} {name} pictures"
     chosen = [side[0] for side in best]
     if not _same_size(chosen):
-        sizes = ["unknown" if each.pixel_mm is None else f"{each.pixel_mm:.4g} mm" for each in chosen]
-        yield f"pixel sizes differ, each side is scaled by its own: right {sizes[0]}, left {sizes[1]}"
+        right, left = ("not known" if each.pixel_mm is None else f"{each.pixel_mm:.4g} mm" for each in chosen)
+        apart = "pixel sizes differ, each side is scaled by its own"
+        what = "no scale for both sides, a pixel size is missing" if "not known" in (right, left) else apart
+        yield f"{what}: right {right}, left {left}"
+    yield from doubts(*(each.identity for each in chosen))
     said = [() if each.exposure is None else each.exposure.notes for each in chosen]
     for note in dict.fromkeys((*said[0], *said[1])):
         yield note if note in said[0] and note in said[1] else f"{'right' if note in said[0] else 'left'}: {note}"

@@ -16,7 +16,17 @@ from pathlib import Path
 from disasymnet.data.cache import Cache, Manifest, member_of, write_cache
 from disasymnet.data.contact_sheet import contact_sheet
 from disasymnet.data.identity import Names
-from disasymnet.data.listing import PAIRS, REJECTED, Listed, cause, readable, write_pairs, write_rejected
+from disasymnet.data.listing import (
+    PAIRS,
+    REJECTED,
+    Listed,
+    cause,
+    readable,
+    with_lost,
+    without,
+    write_pairs,
+    write_rejected,
+)
 from disasymnet.data.manifest import Cached, CachedPair, CachedSingle
 from disasymnet.data.pairing import pair_up
 from disasymnet.data.request import claim
@@ -88,13 +98,22 @@ def prepare(scan: Scan, settings: ImageSettings, out: Path, options: PrepareOpti
         (out / name).unlink(missing_ok=True)
     records: list[Cached] = []
     made_of: list[Task] = []
+    lost: list[Rejected] = []
     reused = 0
-    for task, made in track(make_all(tasks, workers), "prepare", len(tasks)):
-        rejected += made.rejected
-        reused += made.reused
-        if made.record is not None:
-            records.append(replace(made.record, split=_own_split(task)))
-            made_of.append(task)
+    while tasks:
+        for task, made in track(make_all(tasks, workers), "prepare", len(tasks)):
+            lost += made.rejected
+            reused += made.reused
+            if made.record is not None:
+                records.append(replace(made.record, split=_own_split(task)))
+                made_of.append(task)
+        # Others of the same breasts step in for files that cannot be used, until all are tried.
+        again, left_over = _tasks(without(scan, lost), settings, out, names, strict=options.strict)
+        tried = {task.pictures for task in made_of}
+        tasks = [task for task in again if task.pictures not in tried]
+        rejected = with_lost(left_over, lost)
+        if tasks:
+            say(f"files that cannot be used, for which others are tried: {len(tasks)}")
     write_rejected(out / REJECTED, rejected, names.picture, names.without)
     write_pairs(out / PAIRS, map(_listed, made_of), names.picture)
     if not records:

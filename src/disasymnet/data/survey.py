@@ -9,7 +9,6 @@ from disasymnet.data.identity import Names
 from disasymnet.data.listing import PAIRS, REJECTED, Listed, readable, write_pairs, write_rejected
 from disasymnet.data.pairing import pair_up
 from disasymnet.datasets import find
-from disasymnet.datasets.folder import scan as scan_files
 from disasymnet.errors import DatasetError, printable
 from disasymnet.images.read import Reading
 from disasymnet.records import Pair, Rejected, Scan
@@ -27,7 +26,7 @@ def survey(
     (`disasymnet.images.read.Reading`). With `out`, every file stands in `pairs.csv` or in `rejected.csv` there;
     patients and exams as salted hashes where the data set is not public.
     """
-    found: Scan = scan_files(folder) if dataset is None else find(dataset).scan(folder)
+    found: Scan = find(dataset or "folder").scan(folder)
     if strict or pixels:
         found = readable(found, Reading(strict), pixels=pixels)
     pairs, left_over = pair_up(found.pictures)
@@ -90,4 +89,5 @@ def _rejected(rejected: list[Rejected], folder: Path) -> list[str]:
 
 
 def _name(path: Path, folder: Path) -> str:
+    folder = folder.parent if folder.is_file() else folder  # of a table
     return printable(path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name)

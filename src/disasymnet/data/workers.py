@@ -14,10 +14,12 @@ from pathlib import Path
 from disasymnet.data.making import make
 from disasymnet.data.tasks import Made, Task, reject
 from disasymnet.errors import RecipeError
+from disasymnet.images.limits import LIMITS
 
-WORKER_BYTES = 1_400_000_000
+WORKER_BYTES = 1_400_000_000 + (LIMITS.memory - 400 * 2**20) + 700_000_000 * (LIMITS.pixels - 40_000_000) // 40_000_000
 """A pair of 40-million-pixel pictures with its intermediate steps and the libraries (0.7 GB), and its decoding child
-(0.5 GB at its own bound); the rest is for masks and lesion-free pictures of that size."""
+(0.5 GB at its own bound); the rest is for masks and lesion-free pictures of that size. More or less with the limits of
+one file."""
 
 
 def choose_workers(tasks: int, wanted: int | None = None, memory_limit: int | None = None) -> int:

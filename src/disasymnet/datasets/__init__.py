@@ -13,15 +13,45 @@ from disasymnet.records import Scan
 
 
 @dataclass(frozen=True)
+class Tags:
+    """Which tags of a data set's files mean what they say."""
+
+    identity: bool = True
+    """PatientID and StudyInstanceUID: those of a pair's files must agree. De-identified sets may have given each file
+    its own."""
+    ml_is_mlo: bool = False
+    """The set writes ML for MLO."""
+
+
+_ALL_TAGS = Tags()
+
+
+@dataclass(frozen=True)
 class Dataset:
     """How a data set is read, and whether its patients' names may be shown."""
 
-    scan: Callable[[Path], Scan]
+    adapter: Callable[[Path], Scan]
     """Pictures of a folder with all that the data set states about them. DatasetError if the folder is another's."""
     public: bool
     about: str
     official: bool = False
     """Its split is its publishers'. The paper draws its own, so it is used only where it is asked for."""
+    tags: Tags | None = _ALL_TAGS
+    """How what it says is held against its files' own tags; None where nothing is known but from these."""
+    whole: bool = False
+    """All files below its folder are its own: those that its adapter passes over are listed."""
+
+    def scan(self, root: Path) -> Scan:
+        """What the adapter finds, held against the files' own tags. DatasetError if the folder is another's."""
+        # Not above: they bring what reads DICOM.
+        from disasymnet.datasets.agree import compare
+        from disasymnet.datasets.below import unlisted
+        from disasymnet.datasets.copies import tell_copies
+
+        found = self.adapter(root)
+        if self.whole:
+            found = replace(found, rejected=(*found.rejected, *unlisted(found, root)))
+        return tell_copies(found if self.tags is None else compare(found, self.tags))
 
     def read(self, root: Path, *, official_split: bool = False) -> Scan:
         """`scan`, without the publishers' split unless it is wanted. DatasetError if it is wanted and there is none."""
@@ -43,14 +73,35 @@ def _module(name: str) -> Callable[[Path], Scan]:
 
 DATASETS: dict[str, Dataset] = {
     "mini-mias": Dataset(_module("mini_mias"), True, "322 film mammograms, 161 women, MLO, circles round the lesions"),
-    "inbreast": Dataset(_module("inbreast"), True, "digital exams of 115 women with outlines of every finding"),
+    # Headers are anonymised: whom and which study they name is not known. ML is the set's own word for MLO.
+    "inbreast": Dataset(
+        _module("inbreast"),
+        True,
+        "digital exams of 115 women with outlines of every finding",
+        tags=Tags(identity=False, ml_is_mlo=True),
+        whole=True,
+    ),
     "ddsm": Dataset(_module("ddsm"), True, "film exams with outlines: DDSM as its server held it, or Mini-DDSM"),
-    "cbis-ddsm": Dataset(_module("cbis_ddsm"), True, "marked film views with lesion masks; no normal picture", True),
-    "vindr": Dataset(_module("vindr"), True, "5,000 digital exams, BI-RADS for each breast, boxes for some", True),
-    "cmmd": Dataset(_module("cmmd"), True, "digital exams of 1,775 women with a biopsied breast; no place, no normal"),
-    "folder": Dataset(_module("folder"), False, "any folder of DICOM mammograms, known by their tags"),
+    "cbis-ddsm": Dataset(
+        _module("cbis_ddsm"), True, "marked film views with lesion masks; no normal picture", official=True, whole=True
+    ),
+    # Nobody is named: the tags of one woman's files need not agree.
+    "vindr": Dataset(
+        _module("vindr"),
+        True,
+        "5,000 digital exams, BI-RADS for each breast, boxes for some",
+        official=True,
+        tags=Tags(identity=False),
+        whole=True,
+    ),
+    "cmmd": Dataset(
+        _module("cmmd"), True, "digital exams of 1,775 women with a biopsied breast; no place, no normal", whole=True
+    ),
+    "folder": Dataset(_module("folder"), False, "any folder of DICOM mammograms, known by their tags", tags=None),
     "table": Dataset(_module("table"), False, "your own pictures, named by a CSV or Parquet table"),
-    "phantom": Dataset(_module("phantom"), True, "computed exams with known lesions, from `disasymnet phantom`"),
+    "phantom": Dataset(
+        _module("phantom"), True, "computed exams with known lesions, from `disasymnet phantom`", tags=None
+    ),
 }
 
 

@@ -1,13 +1,19 @@
-"""The files below a folder: all of them with what must not be opened, or those of a data set."""
+"""The files below a folder: all of them with what must not be opened, those of a data set, and those left over."""
 
 from __future__ import annotations
 
+import filecmp
 import os
+from collections import defaultdict
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from disasymnet.errors import DatasetError, PictureError
 from disasymnet.images.refusals import refusal
+from disasymnet.records import MaskFile, Rejected, Scan
+
+_ALONE = "Its label is unknown: leave it; `disasymnet scan` without --dataset says what it is."
 
 
 def every_file(root: Path) -> list[tuple[Path, PictureError | None]]:
@@ -61,8 +67,60 @@ def _hidden(path: Path) -> str:
 
 
 def matching(root: Path, *patterns: str) -> Iterator[Path]:
-    """The paths below a folder whose names match, in their order; hidden ones are not the data set's."""
+    """The paths below a folder whose names match in any case, in their order; hidden ones are not the data set's.
+
+    Files may be links: large sets lie on another disk.
+    """
+    files = [
+        path
+        for path, refused in _walk(root)
+        if refused is None or (refused.code == "outside" and path.is_file() and not path.name.startswith("."))
+    ]
     for pattern in patterns:
-        for path in sorted(root.rglob(pattern)):
-            if not any(part.startswith(".") for part in path.relative_to(root).parts):
-                yield path
+        yield from sorted(path for path in files if fnmatchcase(path.name.lower(), pattern.lower()))
+
+
+def unlisted(found: Scan, root: Path) -> Iterator[Rejected]:
+    """Every file below a data set's folder that its adapter neither took, nor used, nor left out.
+
+    Codes: `copy` of a picture that was taken, `unnamed` for another DICOM file, `not_a_picture` for anything else; or
+    why it must not be opened.
+    """
+    taken = [picture.path for picture in found.pictures]
+    regions = [finding.region for picture in found.pictures for finding in picture.findings]
+    known = {*taken, *found.used, *(entry.path for entry in found.rejected)}
+    known |= {region.path for region in regions if isinstance(region, MaskFile)}
+    sizes: dict[int, list[Path]] = defaultdict(list)
+    for path in taken:
+        sizes[path.stat().st_size].append(path)
+    for path, refused in every_file(root):
+        if path in known:
+            continue
+        if refused is not None:
+            yield Rejected(path, refused.code, refused.what, refused.hint or "")
+        elif not is_dicom(path):
+            error = refusal("not_a_picture", "it is none of the data set's pictures", path)
+            yield Rejected(path, error.code, error.what, error.hint or "")
+        elif any(same_bytes(path, other) for other in sizes[path.stat().st_size]):
+            yield Rejected(path, "copy", "the same bytes are there under another name", "Nothing to do.")
+        else:
+            yield Rejected(path, "unnamed", "no table and no folder of the data set names it", _ALONE)
+
+
+def same_bytes(one: Path, other: Path) -> bool:
+    """True for two files of one content; False if one cannot be read."""
+    try:
+        # Ends at the first difference: with two pictures of one size that is in their headers.
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
+
+
+def is_dicom(path: Path) -> bool:
+    """By its first bytes, else by its name; a file that cannot be opened is left to its reader."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError:
+        return False
+    return head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom")

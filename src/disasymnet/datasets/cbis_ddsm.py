@@ -36,6 +36,7 @@ COLUMNS = (
     "patient_id", "left or right breast", "image view", "abnormality id", "abnormality type", "assessment",
     "pathology", "image file path", "cropped image file path", "ROI mask file path",
 )  # fmt: skip
+_PARTS = ("cropped image file path", "ROI mask file path")
 KINDS = {
     "ARCHITECTURAL_DISTORTION": FindingKind.ARCHITECTURAL_DISTORTION,
     "ASYMMETRIC_BREAST_TISSUE": FindingKind.ASYMMETRY,
@@ -91,7 +92,9 @@ def scan(root: Path) -> Scan:
         if not re.search(r"_\d+$", name) and name not in known:
             reason = "no table has a row for it" + (f": {', '.join(absent)} missing" if absent else "")
             rejected += [Rejected(path, "no_table_row", reason, "Put all four tables there.") for path in files]
-    return Scan(tuple(pictures), tuple(rejected), notes.lines(absent))
+    parts = {_key(row[column]) for view in views for row in view.rows for column in _PARTS}
+    used = [*_places(root).values(), *(path for name in parts for path in folders.get(name, []))]
+    return Scan(tuple(pictures), tuple(rejected), notes.lines(absent), tuple(used))
 
 
 @dataclass
@@ -115,12 +118,16 @@ class _Notes:
 def _tables(root: Path) -> tuple[dict[str, list[Record]], list[str]]:
     if not root.is_dir():
         raise DatasetError("there is no such folder", where=root, hint="Name the folder with tables and pictures.")
-    places = {path.name: path for path in matching(root, "*_case_description_*_set.csv")}
+    places = _places(root)
     tables = {name: read_table(places[name], COLUMNS) for name in TABLES if name in places}
     if not tables:
         hint = f"Download them beside the pictures: {', '.join(TABLES)}."
         raise DatasetError("none of the four case tables is here", where=root, hint=hint)
     return tables, [name for name in TABLES if name not in places]
+
+
+def _places(root: Path) -> dict[str, Path]:
+    return {path.name.lower(): path for path in matching(root, *TABLES)}
 
 
 def _folders(root: Path) -> dict[str, list[Path]]:
@@ -163,11 +170,12 @@ def _mammogram(
         if not folders.get(name):
             rejected.append(Rejected(root / name, "missing", "its folder is not there or empty", _AGAIN))
             continue
-        path = folders[name][0]
-        try:
-            there.append((path, _size(path)))
-        except PictureError as error:
-            rejected.append(Rejected(path, error.code, error.what, error.hint or ""))
+        for path in folders[name]:
+            try:
+                there.append((path, _size(path)))
+                break
+            except PictureError as error:
+                rejected.append(Rejected(path, error.code, error.what, error.hint or ""))
     if not there:
         return None, rejected
     (path, shape), *doubles = there
@@ -198,7 +206,7 @@ def _findings(
     notes: _Notes,
 ) -> Iterator[Finding]:
     for row in view.rows:
-        files = folders.get(_key(row["ROI mask file path"]), []) + folders.get(_key(row["cropped image file path"]), [])
+        files = [path for column in reversed(_PARTS) for path in folders.get(_key(row[column]), [])]
         mask = _mask(dict.fromkeys(files), sizes.get(_key(row["image file path"]), shape))
         notes.without_mask += mask is None
         words = row.get("mass shape") or row.get("calc type") or ""

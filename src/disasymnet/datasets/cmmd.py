@@ -17,17 +17,15 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from disasymnet.datasets.below import matching
-from disasymnet.datasets.headers import read_header
 from disasymnet.datasets.tables import Record, read_table
 from disasymnet.errors import DatasetError, PictureError
-from disasymnet.images.header import Header
+from disasymnet.images.read import Facts, read_facts
+from disasymnet.progress import track
 from disasymnet.records import Finding, Mammogram, Rejected, Scan
-from disasymnet.terms import FindingKind, Laterality, View
+from disasymnet.terms import FindingKind, Laterality
 
 TABLE = "CMMD_clinicaldata_revision"
 COLUMNS = ("ID1", "LeftRight", "abnormality", "classification")
-VIEWS = {"399162004": View.CC, "R-10242": View.CC, "399368009": View.MLO, "R-10226": View.MLO}
-"""Codes of ViewCodeSequence, SNOMED CT and the older SNOMED RT."""
 KINDS = {
     "mass": (FindingKind.MASS,),
     "calcification": (FindingKind.CALCIFICATION,),
@@ -49,13 +47,10 @@ def scan(root: Path) -> Scan:
     rows = {} if table is None else _rows(table)
     pictures: list[Mammogram] = []
     rejected: list[Rejected] = []
-    for path in matching(root, "*.dcm") if root.is_dir() else ():
-        places = [at for at, part in enumerate(path.parts) if _ID.fullmatch(part)]
-        if not places:
-            continue
+    files = [path for path in matching(root, "*.dcm") if _woman(path) is not None] if root.is_dir() else []
+    for path in track(files, "headers", len(files)):
         try:
-            header = read_header(path)
-            pictures.append(_mammogram(path, path.parts[places[-1] :], header, rows))
+            pictures.append(_mammogram(path, read_facts(path), rows))
         except PictureError as error:
             rejected.append(Rejected(path, error.code, error.what, error.hint or ""))
     if not pictures:
@@ -65,7 +60,8 @@ def scan(root: Path) -> Scan:
     for patient in sorted({patient for patient, _ in rows} - there):
         reason, hint = "the table lists this woman, no picture of her is there", "Download her, or use what is there."
         rejected.append(Rejected(root / patient, "missing", reason, hint))
-    return Scan(tuple(pictures), tuple(rejected), _warnings(table, rows, pictures))
+    used = () if table is None else (table,)
+    return Scan(tuple(pictures), tuple(rejected), _warnings(table, rows, pictures), used)
 
 
 def _table(root: Path) -> Path | None:
@@ -85,21 +81,28 @@ def _rows(table: Path) -> dict[Breast, Record]:
     return rows
 
 
-def _mammogram(path: Path, parts: tuple[str, ...], header: Header, rows: dict[Breast, Record]) -> Mammogram:
-    """`parts` is the path from the woman's folder on: her id, the exam's folder, the series', the file."""
-    patient = parts[0]
-    side = Laterality.parse(header.text("ImageLaterality"))
-    codes = [header.code(item) for item in header.items("ViewCodeSequence")]
+def _woman(path: Path) -> int | None:
+    """Which part of the path is the woman's id."""
+    return next((at for at in reversed(range(len(path.parts) - 1)) if _ID.fullmatch(path.parts[at])), None)
+
+
+def _mammogram(path: Path, facts: Facts, rows: dict[Breast, Record]) -> Mammogram:
+    # From the woman's folder on: her id, the exam's folder, the series', the file.
+    parts = path.parts[_woman(path) :]
+    patient, side = parts[0], facts.laterality
     row = rows.get((patient, side)) if side is not None else None
     return Mammogram(
         path=path,
         patient=patient,
         exam="-".join(parts[:2]) if len(parts) > 2 else patient,
         laterality=side,
-        view=next((VIEWS[code] for code in codes if code in VIEWS), None),
+        view=facts.view,
         abnormal=None if row is None else True,
         findings=() if row is None else _findings(row),
+        pixel_mm=facts.pixel_mm,
         detector="digital",
+        exposure=facts.exposure,
+        identity=facts.identity,
     )
 
 

@@ -40,14 +40,16 @@ def _of_several_issuers(every: Iterable[Facts]) -> set[str]:
     """PatientIDs that more than one IssuerOfPatientID gave. Of one issuer a picture that names none is taken to be."""
     issuers: dict[str, set[str]] = defaultdict(set)
     for facts in every:
-        if facts.patient and facts.issuer:
-            issuers[facts.patient].add(facts.issuer)
+        if facts.identity.patient and facts.identity.issuer:
+            issuers[facts.identity.patient].add(facts.identity.issuer)
     return {patient for patient, found in issuers.items() if len(found) > 1}
 
 
 def _mammogram(path: Path, facts: Facts, several: set[str]) -> Mammogram:
     # Written as HL7 writes an identifier with its issuer (CX).
-    patient = f"{facts.patient}^^^{facts.issuer or ''}" if facts.patient in several else facts.patient
+    patient = facts.identity.patient
+    if patient in several:
+        patient = f"{patient}^^^{facts.identity.issuer}"
     return Mammogram(
         path=path,
         patient=patient or facts.exam,
@@ -57,4 +59,5 @@ def _mammogram(path: Path, facts: Facts, several: set[str]) -> Mammogram:
         pixel_mm=facts.pixel_mm,
         detector=facts.detector,
         exposure=facts.exposure,
+        identity=facts.identity,
     )

@@ -6,7 +6,7 @@ What a reader of the original files has to know:
 - `ML` in a file's name means MLO; one picture is FB and makes no pair.
 - BI-RADS is given for each picture, as text (`4a`, one with a blank): 1 is normal, all others abnormal.
 - Exams of a woman are told apart by the acquisition date (year and month). Of repeated exposures the one with the
-  lowest number is taken.
+  lowest number counts.
 - The .xls makes floats of numbers and has a blank row and one with sums. The .csv is separated by semicolons.
 - Outlines are property lists, x before y. A calcification is one or two points: a dot, drawn as a small disc. Some
   points lie outside of their picture. Kinds are spelt in a dozen ways.
@@ -17,8 +17,8 @@ from __future__ import annotations
 import math
 import plistlib
 import re
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
@@ -74,43 +74,52 @@ def scan(root: Path) -> Scan:
     if not files:
         hint = "Name the folder that holds AllDICOMs, AllXML and INbreast.csv or INbreast.xls."
         raise DatasetError("no picture of INbreast is here", where=root, hint=hint)
+    rows = _rows(table)
     outlines = {path.stem: path for path in matching(root, "*.xml") if re.fullmatch(r"\d{8}", path.stem)}
     counts: Counter[str] = Counter()
-    pictures: dict[object, Mammogram] = {}
-    delimiter = ";" if table.suffix.lower() == ".csv" else ","
-    rows = {row["File Name"]: row for row in read_table(table, COLUMNS, delimiter=delimiter)}
-    rows = {number: row for number, row in rows.items() if re.fullmatch(r"\d{8}", number)}
+    repeats: Counter[object] = Counter()
+    pictures: list[Mammogram] = []
     for number, row in sorted(rows.items()):
         if number not in files:
             path = table.parent / "AllDICOMs" / f"{number}_*.dcm"
             rejected.append(Rejected(path, "missing", "the table lists it, it is not there", _AGAIN))
             continue
-        picture = _mammogram(row, files[number], table, outlines.get(number), counts)
-        first = pictures.setdefault((picture.patient, picture.exam, picture.laterality, picture.view), picture)
-        if first is not picture:
-            reason = f"a repeated exposure: {first.path.name[:8]} shows the same breast and view on that date"
-            rejected.append(Rejected(picture.path, "duplicate", reason, "The lowest number is taken."))
-        else:
+        for file in files[number]:
+            picture = _mammogram(row, file, table, outlines.get(number), counts)
+            shown = (picture.patient, picture.exam, picture.laterality, picture.view)
+            pictures.append(replace(picture, repeat=repeats[shown]))
+            repeats[shown] += 1
             counts["abnormal pictures without outlines"] += bool(picture.abnormal) and not picture.findings
-    for number, file in sorted(files.items()):
-        if number not in rows:
-            rejected.append(Rejected(file.path, "no_table_row", "the table has no row for it", "Its label is unknown."))
+    for number in sorted(files.keys() - rows):
+        reason, hint = "the table has no row for it", "Its label is unknown."
+        rejected += [Rejected(file.path, "no_table_row", reason, hint) for file in files[number]]
     warnings = tuple(f"{what}: {count}" for what, count in sorted(counts.items()) if count)
-    return Scan(tuple(pictures.values()), tuple(rejected), warnings)
+    used = (*_tables(root), *(path for number, path in outlines.items() if number in rows))
+    return Scan(tuple(pictures), tuple(rejected), warnings, used)
 
 
 def _table(root: Path) -> Path:
-    for suffix in (".csv", ".xls", ".xlsx"):
-        found = list(matching(root, f"INbreast{suffix}")) if root.is_dir() else []
-        if found:
-            return found[0]
-    hint = "INbreast.csv or INbreast.xls lies beside AllDICOMs; without it there are no labels."
-    raise DatasetError("INbreast.csv is missing", where=root, hint=hint)
+    found = _tables(root) if root.is_dir() else []
+    if not found:
+        hint = "INbreast.csv or INbreast.xls lies beside AllDICOMs; without it there are no labels."
+        raise DatasetError("INbreast.csv is missing", where=root, hint=hint)
+    return found[0]
 
 
-def _files(root: Path) -> tuple[dict[str, _File], list[Rejected]]:
+def _tables(root: Path) -> list[Path]:
+    """The best one first."""
+    return list(matching(root, "INbreast.csv", "INbreast.xls", "INbreast.xlsx"))
+
+
+def _rows(table: Path) -> dict[str, Record]:
+    delimiter = ";" if table.suffix.lower() == ".csv" else ","
+    rows = {row["File Name"]: row for row in read_table(table, COLUMNS, delimiter=delimiter)}
+    return {number: row for number, row in rows.items() if re.fullmatch(r"\d{8}", number)}
+
+
+def _files(root: Path) -> tuple[dict[str, list[_File]], list[Rejected]]:
     """Pictures by their eight digits; files with other names cannot be told apart by patient."""
-    files: dict[str, _File] = {}
+    files: dict[str, list[_File]] = defaultdict(list)
     rejected = []
     for path in matching(root, "*.dcm"):
         name = _NAME.fullmatch(path.name)
@@ -120,7 +129,7 @@ def _files(root: Path) -> tuple[dict[str, _File], list[Rejected]]:
             rejected.append(Rejected(path, "name", reason, "Leave the files as they were called."))
             continue
         view = View.MLO if name["view"].upper() == "ML" else View(name["view"].upper())
-        files[name["id"]] = _File(path, name["patient"].lower(), side, view)
+        files[name["id"]].append(_File(path, name["patient"].lower(), side, view))
     return files, rejected
 
 

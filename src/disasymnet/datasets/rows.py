@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from collections.abc import Callable, Iterable
@@ -21,7 +22,8 @@ OPTIONAL = (
 )  # fmt: skip
 COLUMN_MAP = "columns.json"
 
-_SUFFIXES = (".csv", ".parquet")
+_SUFFIXES = (".csv", ".tsv", ".parquet")
+_NOTHING = ("nan", "nat", "<na>", "none", "null")  # how programs write a cell that is not known
 _HINT = "Columns: " + ", ".join((*NEEDED, *OPTIONAL)) + "."
 
 
@@ -88,7 +90,7 @@ def _table(root: Path) -> Path:
     if root.is_file():
         if root.suffix.lower() in _SUFFIXES:
             return root
-        raise DatasetError("a table is a .csv or .parquet file", where=root)
+        raise DatasetError("a table is a .csv, .tsv or .parquet file", where=root)
     if not root.is_dir():
         raise DatasetError("there is no such file or folder", where=root)
     tables = sorted(path for path in root.iterdir() if path.suffix.lower() in _SUFFIXES and path.name[0] != ".")
@@ -100,14 +102,16 @@ def _table(root: Path) -> Path:
 
 def _csv(table: Path) -> tuple[list[str], list[str], list[list[str]]]:
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
+        with table.open(newline="", encoding=_encoding(table)) as file:
             head = file.readline()
             file.seek(0)
-            # Spreadsheets of countries with a decimal comma separate by semicolons.
-            reader = csv.reader(file, delimiter=";" if ";" in head and "," not in head else ",", strict=True)
-            lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if any(line)]
-    except UnicodeDecodeError:
-        raise DatasetError("the table is not UTF-8 text", where=table, hint="Save it as CSV UTF-8.") from None
+            # Spreadsheets of countries with a decimal comma separate by semicolons, their Unicode text by tabs.
+            delimiter = "\t" if "\t" in head else ";" if ";" in head and "," not in head else ","
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            lines = [(reader.line_num, [_cell(cell) for cell in line]) for line in reader if any(line)]
+    except UnicodeError:
+        hint = "Save it as CSV UTF-8."
+        raise DatasetError("the table is neither UTF-8 nor UTF-16 text", where=table, hint=hint) from None
     except csv.Error as error:
         raise DatasetError(f"the table is no CSV: {error}", where=table) from None
     if not lines:
@@ -118,6 +122,17 @@ def _csv(table: Path) -> tuple[list[str], list[str], list[list[str]]]:
             what = f"line {number} has {len(cells)} cells, the header has {len(names)}"
             raise DatasetError(what, where=table, hint='JSON cells need quotes: "[[10, 20, 50, 80]]".')
     return names, [f"line {number}" for number, _ in lines[1:]], [cells for _, cells in lines[1:]]
+
+
+def _encoding(table: Path) -> str:
+    """By its first bytes: Excel's "Unicode text" is UTF-16."""
+    with table.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _cell(text: str) -> str:
+    text = text.strip()
+    return "" if text.lower() in _NOTHING else text
 
 
 def _parquet(table: Path) -> tuple[list[str], list[str], list[list[str]]]:
@@ -140,7 +155,9 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, list):
         return json.dumps(value)
-    return str(int(value) if isinstance(value, bool) else value).strip()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # columns of whole numbers with gaps are kept as floats
+    return _cell(str(int(value) if isinstance(value, bool) else value))
 
 
 def _column_map(table: Path) -> dict[str, str]:

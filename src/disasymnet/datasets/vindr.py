@@ -6,7 +6,7 @@ What a reader of the original files has to know:
 - BI-RADS is given for a breast, so both its views have one label. 1 is normal, 2 to 5 are abnormal.
 - Only findings of BI-RADS 3 and more have a box: 1,768 of 6,594 abnormal pictures. Localisation means these.
 - `finding_categories` is a Python list in a string; 174 boxes have several. Some boxes stick out of their picture.
-- One study has L CC twice and no L MLO: the first image id is taken, the single R MLO makes no pair.
+- One study has L CC twice and no L MLO: the first image id counts, the single R MLO makes no pair.
 - The publishers' split (training, test) is kept, but used only on demand: the paper draws its own.
 - Windows with several values, MONOCHROME1, padding values and For Processing files are the reader's business.
 """
@@ -17,6 +17,8 @@ import ast
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from disasymnet.datasets.below import matching
@@ -25,7 +27,7 @@ from disasymnet.errors import DatasetError
 from disasymnet.records import Box, Finding, Mammogram, Rejected, Scan
 from disasymnet.terms import FindingKind, Laterality, View
 
-BREASTS, FINDINGS = "breast-level_annotations.csv", "finding_annotations.csv"
+BREASTS, FINDINGS, METADATA = "breast-level_annotations.csv", "finding_annotations.csv", "metadata.csv"
 COLUMNS = ("study_id", "image_id", "laterality", "view_position", "breast_birads", "breast_density", "split")
 FINDING_COLUMNS = ("image_id", "height", "width", "finding_categories", "xmin", "ymin", "xmax", "ymax")
 
@@ -54,27 +56,34 @@ def scan(root: Path) -> Scan:
         hint = f"Name the folder that holds {BREASTS}, {FINDINGS} and images/."
         raise DatasetError(f"{BREASTS} is missing", where=root, hint=hint)
     findings, warnings = _findings(_find(root, FINDINGS))
+    files = _files(table.parent)
     pictures: list[Mammogram] = []
     rejected: list[Rejected] = []
-    seen: dict[object, Mammogram] = {}
+    repeats: Counter[object] = Counter()
     rows = read_table(table, COLUMNS)
-    for row in sorted(
-        rows, key=lambda row: (row["study_id"], row["laterality"], row["view_position"], row["image_id"])
-    ):
-        picture = _mammogram(row, table, findings[row["image_id"]])
-        first = seen.setdefault((picture.exam, picture.laterality, picture.view), picture)
-        if first is not picture:
-            reason = f"the study has this breast and view twice; {first.path.name} is taken"
-            rejected.append(Rejected(picture.path, "duplicate", reason, "The lower image id is taken."))
-        elif not picture.path.is_file():
-            rejected.append(Rejected(picture.path, "missing", "the table lists it, it is not there", _AGAIN))
-        else:
-            pictures.append(picture)
+    for row in sorted(rows, key=lambda row: (row["study_id"], row["image_id"])):
+        paths = files.get((row["study_id"], row["image_id"]), [])
+        stated = _mammogram(row, table, findings[row["image_id"]])
+        if not paths:
+            rejected.append(Rejected(stated.path, "missing", "the table lists it, it is not there", _AGAIN))
+        for path in paths:
+            shown = (stated.exam, stated.laterality, stated.view)
+            pictures.append(replace(stated, path=path, repeat=repeats[shown]))
+            repeats[shown] += 1
     if not pictures:
         raise DatasetError(
             "no picture of VinDr-Mammo is here", where=table.parent, hint="Put images/ beside the tables."
         )
-    return Scan(tuple(pictures), tuple(rejected), warnings)
+    used = [path for path in map(partial(_find, root), (BREASTS, FINDINGS, METADATA)) if path is not None]
+    return Scan(tuple(pictures), tuple(rejected), warnings, tuple(used))
+
+
+def _files(folder: Path) -> dict[tuple[str, str], list[Path]]:
+    """Study and image -> its file, or several where a study's folder was copied."""
+    files: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for path in matching(folder, "*.dicom"):
+        files[path.parent.name, path.stem].append(path)
+    return files
 
 
 def _find(root: Path, name: str) -> Path | None:

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from disasymnet.errors import PictureError
+from disasymnet.images.limits import LIMITS
 from disasymnet.images.picture import Facts, GreyStep, Reading
 from disasymnet.images.refusals import refusal
-from disasymnet.records import Exposure
+from disasymnet.records import Exposure, Identity
 from disasymnet.terms import Laterality, View
 
 What = Literal["facts", "picture", "mask", "outline", "steps"]
@@ -37,10 +38,10 @@ What = Literal["facts", "picture", "mask", "outline", "steps"]
 class Bounds:
     """What one file may take."""
 
-    memory: int = 400 * 2**20
+    memory: int = LIMITS.memory
     """Bytes above those of the idle child."""
-    cpu_s: int = 10
-    wall_s: float = 60.0
+    cpu_s: int = LIMITS.seconds
+    wall_s: float = 6.0 * max(LIMITS.seconds, 10)
     """For disks and networks that stall; a busy machine needs longer than its CPU time too."""
 
 
@@ -190,6 +191,7 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 def _facts(values: dict[str, Any]) -> Facts:
     side, view, exposure = (values.pop(name) for name in ("laterality", "view", "exposure"))
     return Facts(
+        identity=Identity(**values.pop("identity")),
         laterality=None if side is None else Laterality(side),
         view=None if view is None else View(view),
         exposure=None if exposure is None else Exposure(**_tuples(exposure)),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from disasymnet.errors import MissingExtraError, PictureError
 from disasymnet.images.picture import MOST_PIXELS, Facts, GreyStep, Picture
+from disasymnet.records import Identity
 from disasymnet.terms import Laterality, View
 
 FILM = re.compile(r"(?P<id>[A-D]_\d{4}_\d+)\.(?P<side>LEFT|RIGHT)_(?P<view>CC|MLO)\.(?P<format>LJPEG|jpe?g|png)", re.I)
@@ -148,7 +149,7 @@ def read_ljpeg(path: Path) -> Picture:
         pixel_mm=stated.pixel_mm,
         detector="film",
         bits=stated.bits,
-        patient=image_id.rsplit("_", 1)[0],
+        identity=Identity(image_id.rsplit("_", 1)[0]),
         notes=tuple(notes),
     )
     return Picture(pixels, facts, steps)

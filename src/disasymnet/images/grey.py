@@ -80,9 +80,9 @@ def grey(header: Header, stored: NDArray[Any], voi: str = "auto") -> Grey:
     _modality(header, tape)
     _voi(header, tape, voi)
     _inversion(header, tape)
-    tape.values = np.clip(tape.values, 0, 1)
+    final = np.clip(tape.values, 0, 1).astype(np.float32)
+    tape.values = final.astype(np.float64)  # a window so wide that float32 sees one grey is refused, too
     _refuse_constant(header, tape, "its window leaves one grey")
-    final = tape.values.astype(np.float32)
     final[padding] = 0
     return Grey(index, tuple(tape.steps), tuple(tape.tables), final, tuple(tape.notes))
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disasymnet.errors import RecipeError
-from disasymnet.records import Detector, Exposure
+from disasymnet.images.limits import LIMITS
+from disasymnet.records import Detector, Exposure, Identity
 from disasymnet.settings import VOI_POLICY
 from disasymnet.terms import Laterality, View
 
-MOST_PIXELS = 40_000_000
+MOST_PIXELS = LIMITS.pixels
 """The largest detectors and film scans have about 27 million pixels; more is a mistake or an attack."""
 
 
@@ -50,6 +51,9 @@ class GreyStep:
     high: float
 
 
+_NOBODY = Identity()
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the file itself states; what it does not state is None. No names of persons."""
@@ -61,12 +65,8 @@ class Facts:
     detector: Detector | None = None
     bits: int | None = None
     """Stored bits a pixel."""
-    patient: str | None = field(default=None, repr=False)
-    """PatientID: to pair pictures by, never to be shown."""
-    issuer: str | None = field(default=None, repr=False)
-    """IssuerOfPatientID: the same PatientID of two issuers names two patients."""
-    exam: str | None = field(default=None, repr=False)
-    """StudyInstanceUID: as `patient`."""
+    identity: Identity = _NOBODY
+    """Whom and which study the tags name: to pair pictures by, never to be shown."""
     notes: tuple[str, ...] = ()
     """What was odd or guessed, in words that name nobody."""
     exposure: Exposure | None = None
@@ -81,6 +81,16 @@ class Facts:
     def view_from(self) -> str | None:
         """The DICOM attribute that named the view."""
         return None if self.exposure is None else self.exposure.view_from
+
+    @property
+    def patient(self) -> str | None:
+        """PatientID, never to be shown."""
+        return self.identity.patient or None
+
+    @property
+    def exam(self) -> str | None:
+        """The study, never to be shown."""
+        return self.identity.exam
 
     def with_notes(self, notes: tuple[str, ...]) -> Facts:
         """The same facts with further notes."""

@@ -146,7 +146,8 @@ def _scale(found: tuple[_Found, ...], settings: ImageSettings) -> _Scale:
     sizes = [each.picture.facts.pixel_mm for each in found]
     known = [size for size in sizes if size is not None]
     if len(known) < len(found):
-        warnings = ("the pixel size is unknown: the breasts are fitted into the frame",)
+        whose = "one side's" if known else "the"
+        warnings = (f"{whose} pixel size is unknown: the breasts are fitted into the frame",)
         return _fit(found, [1.0] * len(found), None, settings, warnings if settings.scale == "mm" else ())
     if settings.scale == "fit":
         return _fit(found, known, 1.0, settings, ())

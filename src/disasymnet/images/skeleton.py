@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
+from disasymnet.images.limits import LIMITS
 from disasymnet.images.refusals import refusal
 
 MOST_HEADER = 32 * 2**20
@@ -30,7 +31,7 @@ MOST_HEADER = 32 * 2**20
 MOST_ELEMENTS = 100_000
 DEEPEST = 16
 """Sequences within sequences; the deepest of mammography, structured anatomy codes, have four levels."""
-MOST_INFLATED = MOST_HEADER + 2 * 40_000_000
+MOST_INFLATED = MOST_HEADER + 2 * LIMITS.pixels
 
 _UNDEFINED = 0xFFFFFFFF
 _PIXELS = 0x7FE00010

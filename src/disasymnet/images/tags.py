@@ -18,6 +18,7 @@ from disasymnet.images.hanging import (
     wall_by,
 )
 from disasymnet.images.header import Header
+from disasymnet.images.identity import whose
 from disasymnet.images.kinds import is_film, is_low_energy
 from disasymnet.images.picture import Facts
 from disasymnet.images.views import NAMING, SPOKEN, Texts, projection
@@ -32,7 +33,6 @@ _SIDE_CODES = {
     "80248007": Laterality.LEFT, "T-04030": Laterality.LEFT,
     "73056007": Laterality.RIGHT, "T-04020": Laterality.RIGHT,
 }  # fmt: skip
-_DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
 
 
 def facts(header: Header, texts: Texts) -> Facts:
@@ -43,15 +43,7 @@ def facts(header: Header, texts: Texts) -> Facts:
     implant = header.text("BreastImplantPresent").upper()
     if implant == "YES":
         notes.append("breast implant")
-    # Without its UID a patient's study is known by its date, or by when the pictures were taken or made.
-    patient = header.text("PatientID") or None
-    exam = header.text("StudyInstanceUID") or None
-    if exam is None and patient:
-        exam = next((date for name in _DATES if (date := header.text(name))), None)
-    if film and patient and (cbis := re.fullmatch(r"(?:Mass|Calc)-(?:Training|Test)_(P_\d+)_.*", patient)):
-        # CBIS-DDSM gives each picture a patient and a study of its own.
-        patient, exam = cbis[1], None
-        notes.append("CBIS-DDSM: patient taken from within PatientID, study ignored")
+    identity = whose(header, notes, film=film)
     laterality, side_from = _laterality(header, texts, notes)
     shown = projection(header, texts, notes)
     if shown.special is not None:
@@ -69,9 +61,7 @@ def facts(header: Header, texts: Texts) -> Facts:
         pixel_mm=pixel_mm,
         detector="film" if film else "digital",
         bits=header.whole("BitsStored"),
-        patient=patient,
-        issuer=header.text("IssuerOfPatientID").upper() or None,
-        exam=exam,
+        identity=identity,
         notes=tuple(notes),
         exposure=Exposure(
             for_presentation=not film,

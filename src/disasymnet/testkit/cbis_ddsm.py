@@ -9,7 +9,7 @@
 | 5 | mass train, calc test | a patient on both sides of the official split, both breasts; density 0 |
 | 6 | mass train, calc train | the same view in both halves |
 | 7 | calc test | its folders were not downloaded |
-| 8 | mass test | the film without its lesion's folder |
+| 8 | mass test | the film without its lesion's folder; a name in capitals, a copy and another file beside it |
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disasymnet.testkit.files import write_csv, write_secondary_capture
+from disasymnet.testkit.files import write, write_csv, write_secondary_capture
 from disasymnet.testkit.films import LARGE, Film, Mask, box_of, pick, shoot
 from disasymnet.testkit.planted import Planted
 
@@ -48,7 +48,7 @@ PLANTED = Planted(
     pairs={(True, True): 1},
     lesions={"mass": 8, "calcification": 3},
     located=10,
-    rejected={"missing": 1, "duplicate": 1},
+    rejected={"missing": 1, "duplicate": 1, "copy": 1, "unnamed": 1},
 )
 
 
@@ -69,6 +69,10 @@ def make_cbis_ddsm(root: Path) -> Planted:
     maker.view("Calc-Training", 6, twice)
     maker.rows("Calc-Test", 7, "RIGHT_MLO", 1)
     maker.view("Mass-Test", 8, pick(shoot(7, True, False, shape=_SHAPE_8), "RIGHT_MLO"), folders=False)
+    folder = root / "CBIS-DDSM" / "Mass-Test_P_00008_RIGHT_MLO" / _NEW_UIDS
+    film = (folder / "1-1.dcm").rename(folder / "1-1.DCM").read_bytes()
+    write(folder / "1-2.dcm", film)
+    write(folder / "1-3.dcm", film[:-2] + b"\1\1")
     maker.tables_out()
     return PLANTED
 

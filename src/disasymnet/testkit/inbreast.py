@@ -7,6 +7,7 @@
 | 3 | one breast only, BI-RADS 2: dots called `Point 1`, `Calcifications`, `Unnamed` |
 | 4 | left CC twice, an FB picture, other BI-RADS in left CC than in MLO, points outside of the picture |
 | 5 | both breasts abnormal; a file missing; MLO of another size; a folder-mate with a foreign name |
+| - | a second folder with a copy, a name in capitals, a file without a row, a file of another kind |
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from disasymnet.testkit.planted import Planted
 PLANTED = Planted(
     women=5,
     exams=6,
-    pictures=22,
-    normal=10,
-    abnormal=12,
+    pictures=24,
+    normal=11,
+    abnormal=13,
     unknown=0,
     pairs={(False, True): 4, (False, False): 2, (True, False): 2, (True, True): 1},
     lesions={"mass": 3, "calcification": 5, "asymmetry": 1, "architectural_distortion": 1},
     located=10,
-    rejected={"duplicate": 1, "missing": 1, "name": 1},
+    rejected={"missing": 1, "name": 1, "no_table_row": 1, "not_a_picture": 1},
 )
 _COLUMNS = (
     "Patient ID", "Patient age", "Laterality", "View", "Acquisition date", "File Name", "ACR", "Bi-Rads",
@@ -51,7 +52,11 @@ def make_inbreast(root: Path, *, csv: bool = True) -> Planted:
     files = maker.exam(1, 200901, films, {"R": "1", "L": "4a "})
     maker.outlines(files["LEFT_CC"], [("Mass", _curve(films, "LEFT_CC")), ("Calcification", [(60, 70)])])
     maker.outlines(files["LEFT_MLO"], [("Espiculated Region", _curve(films, "LEFT_MLO"))])
-    maker.exam(2, 200901, shoot(31, False, False), {"R": "1", "L": "1"})
+    write(root / "AllDICOMs 2" / files["RIGHT_MLO"].name, files["RIGHT_MLO"].read_bytes())
+    files = maker.exam(2, 200901, shoot(31, False, False), {"R": "1", "L": "1"})
+    files["LEFT_CC"].rename(files["LEFT_CC"].with_suffix(".DCM"))
+    write(root / "AllDICOMs" / f"50000000_{token(2)}_MG_R_CC_ANON.dcm", files["RIGHT_MLO"].read_bytes())
+    write(root / "AllROI" / "20586908.roi", b"an outline of another program")
     films = shoot(31, True, False)
     files = maker.exam(2, 201003, films, {"R": "6", "L": "1"})
     maker.outlines(files["RIGHT_CC"], [("Assymetry", _curve(films, "RIGHT_CC"))])

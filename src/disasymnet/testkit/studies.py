@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,7 +208,7 @@ class Study:
     orientation: str = "usual"
 
     def write(self, path: Path, shot: Shot, number: int) -> None:
-        """One of its files; the number draws its noise."""
+        """One of its files; its UID draws its noise, so that copies have its pixels."""
         style, lies = shot.style or self.style, shot.lies or self.orientation
         tags: Tags = {
             "ImageLaterality": None, "ViewPosition": None, "PatientOrientation": None,
@@ -218,7 +219,7 @@ class Study:
         if hanging is not None:
             tags["PatientOrientation"] = hanging
         tags |= {**STYLES[style](shot), **shot.tags}
-        pixels = laid(marked(number), shot.side, lies)
+        pixels = laid(marked(crc32(str(shot.tags.get("SOPInstanceUID", number)).encode())), shot.side, lies)
         dataset = mammogram(pixels)
         for name, value in tags.items():
             if value is not None:

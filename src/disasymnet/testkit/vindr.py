@@ -6,6 +6,7 @@
 | b | training | left BI-RADS 4: a box of two categories, a box that sticks out |
 | c | training | right BI-RADS 2 without any box; one file is For Processing |
 | d | training | L CC twice under two series, no L MLO |
+| f | training | L CC twice, the lower id was not downloaded; no MLO; a name in capitals; a file without a row |
 | e | test | both abnormal; a box without BI-RADS; left MLO was not downloaded |
 """
 
@@ -22,16 +23,16 @@ from disasymnet.testkit.films import Film, box_of, shoot
 from disasymnet.testkit.planted import Planted
 
 PLANTED = Planted(
-    women=5,
-    exams=5,
-    pictures=18,
-    normal=11,
-    abnormal=7,
+    women=6,
+    exams=6,
+    pictures=20,
+    normal=14,
+    abnormal=6,
     unknown=0,
-    pairs={(False, False): 3, (False, True): 2, (True, False): 2, (True, True): 1},
+    pairs={(False, False): 4, (False, True): 2, (True, False): 1, (True, True): 1},
     lesions={"mass": 2, "calcification": 2, "other": 1},
     located=5,
-    rejected={"duplicate": 1, "missing": 1},
+    rejected={"missing": 2, "for_processing": 1, "unnamed": 1},
 )
 _HEAD = (
     "study_id", "series_id", "image_id", "laterality", "view_position", "height", "width", "breast_birads",
@@ -51,6 +52,12 @@ def make_vindr(root: Path) -> Planted:
     right, left = shoot(23, False, False)[:2], shoot(23, False, False)[2:3]
     maker.study("d", [*right, *left, *left], {"R": 1, "L": 1})
     maker.study("e", shoot(24, True, True), {"R": 5, "L": 4}, split="test", categories="['Suspicious Calcification']")
+    films = shoot(25, False, False)
+    maker.study("f", [films[0], films[2], films[2]], {"R": 1, "L": 1})
+    folder = root / "images" / ("f" * 32)
+    (folder / f"{image_id('f', 1)}.dicom").unlink()
+    (folder / f"{image_id('f', 0)}.dicom").rename(folder / f"{image_id('f', 0)}.DICOM")
+    _write(folder / f"{image_id('f', 9)}.dicom", films[1], inverse=False, raw=False)
     maker.tables_out()
     return PLANTED
 
