@@ -37,7 +37,7 @@ def listed(root: Path, right: Tags, left: Tags, columns: str = "laterality,view"
         Study("anna", ()).write(root / f"{name}.dcm", Shot(name, tags=tags), ord(name[0]))
     lines = [f"patient_id,image_path,{columns}"]
     for name in ("RCC", "LCC"):
-        cells = {"laterality": name[0], "view": "CC", "pixel_mm": "0.2"}
+        cells = {"laterality": name[0], "view": "CC", "pixel_mm": "0.2", "deidentified": "1"}
         lines.append(",".join(["anna", f"{name}.dcm", *(cells[column] for column in named)]))
     (root / "table.csv").write_text("\n".join(lines) + "\n")
     return root
@@ -81,6 +81,16 @@ def test_what_the_tags_contradict_is_no_pair_at_any_door(
     if code != "for_processing":
         with pytest.raises(PairingError):
             as_pair(*(Source(read, name) for read, name in zip(read_both(root), ("r", "l"), strict=True)))
+
+
+def test_a_table_alone_says_whose_deidentified_files_are(tmp_path: Path) -> None:
+    replaced: Tags = {"PatientID": "7f3a", "StudyInstanceUID": "1.2.3"}
+    believed = listed(tmp_path / "in", {}, replaced, "laterality,view,deidentified")
+    (pair,), left_out = by_scan(believed, tmp_path / "out")
+    assert (pair["right"], pair["left"], left_out) == ("RCC.dcm", "LCC.dcm", {})
+    # All else is held against the tags as before.
+    turned = listed(tmp_path / "side", {}, {**replaced, "ImageLaterality": "R"}, "laterality,view,deidentified")
+    assert by_scan(turned, tmp_path / "conflict")[1] == {"LCC.dcm": "laterality_conflict", "RCC.dcm": "unpaired"}
 
 
 def read_both(root: Path) -> list[Any]:

@@ -16,11 +16,12 @@ from disasymnet.terms import Laterality, View
 Key = tuple[str, str, View, bool]
 """Patient, exam, view, implant displaced: pairs are never made across them."""
 
+_REPLACED = "Where tags name nobody, as each file got its own when it was de-identified, a table has `deidentified`."
 NEXT_STEP = {
     "no_patient": "Give each picture a patient.",
     "no_study": "Have StudyInstanceUID (0020,000D) filled, name the two files to `predict`, or list them in a table.",
-    "patient_conflict": "Only breasts of one woman are compared: correct the table, or have PatientID corrected.",
-    "study_conflict": "Pictures of two studies are never paired: correct the table, or StudyInstanceUID.",
+    "patient_conflict": f"Only breasts of one woman are compared: correct the table, or PatientID. {_REPLACED}",
+    "study_conflict": f"Pictures of two studies are never paired: correct the table, or StudyInstanceUID. {_REPLACED}",
     "no_side": "State R or L.",
     "no_view": "State CC or MLO.",
     "view": "Only CC and MLO are compared.",

@@ -82,7 +82,7 @@ def _joined(picture: Mammogram, facts: Facts, tags: Tags) -> Mammogram:
         view=picture.view or facts.view,
         pixel_mm=facts.pixel_mm if picture.pixel_mm is None else picture.pixel_mm,
         exposure=exposure,
-        identity=facts.identity if tags.identity else None,
+        identity=facts.identity if tags.identity and picture.identity is None else picture.identity,
     )
 
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 NEEDED = ("image_path", "patient_id")
 OPTIONAL = (
     "exam_id", "laterality", "view", "abnormal", "birads", "boxes", "circles", "mask_path", "pixel_mm", "chest_wall",
-    "detector", "density", "split",
+    "detector", "density", "split", "deidentified",
 )  # fmt: skip
 COLUMN_MAP = "columns.json"
 

@@ -13,6 +13,7 @@
 | mask_path | a picture of the file's size, bright where the lesion is |
 | pixel_mm, chest_wall, detector | millimetres; left or right edge of the file; film or digital |
 | density, split | any text; train, val or test |
+| deidentified | 1: the file's PatientID and StudyInstanceUID were replaced and name nobody; the table alone does |
 
 A file `columns.json` beside the table may map these names to the table's own: {"patient_id": "PatNr"}.
 """
@@ -27,7 +28,7 @@ from typing import Any
 
 from disasymnet.datasets.rows import Row, read_rows
 from disasymnet.errors import DatasetError
-from disasymnet.records import Box, Circle, Detector, Edge, Finding, Mammogram, MaskFile, Rejected, Scan
+from disasymnet.records import Box, Circle, Detector, Edge, Finding, Identity, Mammogram, MaskFile, Rejected, Scan
 from disasymnet.terms import Laterality, View
 
 _BIRADS = ("0", "1", "2", "3", "4", "4A", "4B", "4C", "5", "6")
@@ -81,11 +82,12 @@ def _mammogram(row: Row, folder: Path) -> Mammogram:
         chest_wall=row.parsed("chest_wall", lambda text: _EDGES.get(text.upper()), "left or right"),
         detector=row.parsed("detector", lambda text: _DETECTORS.get(text.upper()), "film or digital"),
         split=row.parsed("split", lambda text: text if text in _SPLITS else None, "train, val or test"),
+        identity=Identity() if row.parsed("deidentified", _truth, "0 or 1") else None,
     )
 
 
 def _abnormal(row: Row) -> bool | None:
-    stated = row.parsed("abnormal", lambda text: _TRUTH.get(_whole(text).upper()), "0 or 1")
+    stated = row.parsed("abnormal", _truth, "0 or 1")
     birads = row.parsed(
         "birads", lambda text: _whole(text).upper() if _whole(text).upper() in _BIRADS else None, "0 to 6, 4a, 4b or 4c"
     )
@@ -94,6 +96,10 @@ def _abnormal(row: Row) -> bool | None:
     if stated is not None and stated != (birads != "1"):
         row.fail("abnormal", f"{row['abnormal']} contradicts BI-RADS {birads}")
     return birads != "1"
+
+
+def _truth(text: str) -> bool | None:
+    return _TRUTH.get(_whole(text).upper())
 
 
 def _whole(text: str) -> str:
