@@ -165,7 +165,8 @@ def photometric(rng: Generator) -> Bad:
         rng.choice(["RGB", "YBR_FULL", "PALETTE COLOR", "", "MONOCHROME", "MONOCHROME3", "=cmd()", "\\", "X" * 60])
     )
     content, syntax = _base(rng, PhotometricInterpretation=word)
-    return Bad(content, f"PhotometricInterpretation {word[:16]!r}, {syntax}", ("grey_scale",))
+    code = "colour" if word == "PALETTE COLOR" else "grey_scale"
+    return Bad(content, f"PhotometricInterpretation {word[:16]!r}, {syntax}", (code,))
 
 
 def grey_scale(rng: Generator) -> Bad:
