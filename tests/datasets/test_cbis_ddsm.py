@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -149,3 +150,14 @@ def test_a_real_woman(real_data: Path, tmp_path: Path) -> None:
     for each in found.pictures:
         facts = read_picture(each.path).facts
         assert (facts.laterality, facts.view, facts.patient) == (each.laterality, each.view, each.patient)
+
+
+def test_without_the_tables_only_whole_films_are_breasts(made: tuple[Path, Planted]) -> None:
+    """Crops and masks carry side, view and PatientID of their film: as a plain folder they must not be paired."""
+    every = {path.relative_to(made[0]) for path in made[0].rglob("*") if path.suffix.lower() == ".dcm"}
+    lesions = {path for path in every if re.search(r"_\d/", path.as_posix())}
+    found = find("folder").scan(made[0])
+    assert {picture.path.relative_to(made[0]) for picture in found.pictures} <= every - lesions
+    refused = {entry.path.relative_to(made[0]): entry.code for entry in found.rejected}
+    assert lesions
+    assert {refused[path] for path in lesions} == {"derived"}

@@ -135,6 +135,11 @@ def test_the_tag_that_said_it_is_the_one_that_is_named(tmp_path: Path, text: str
         ({**FILM, "ImageType": ["DERIVED", "SECONDARY"], "BurnedInAnnotation": "NO"}, "plain"),
         ({**FILM, "ImageType": ["ORIGINAL", "SECONDARY"], "BurnedInAnnotation": "YES"}, "plain"),  # a film's label
         ({**FILM, "SeriesDescription": "CAD results"}, "derived"),
+        ({**FILM, "SeriesDescription": "cropped images"}, "derived"),  # CBIS-DDSM: of lesions
+        ({**FILM, "SeriesDescription": "ROI mask images"}, "derived"),
+        ({**FILM, "SeriesDescription": "full mammogram images"}, "plain"),
+        ({**FILM, "PatientID": "Calc-Test_P_00038_LEFT_CC_1"}, "derived"),
+        ({**FILM, "PatientID": "Calc-Test_P_00038_LEFT_CC"}, "plain"),
         ({**FILM, "SeriesDescription": "iCAD SecondLook"}, "derived"),
         ({"SeriesDescription": "L CC CAD"}, "derived"),
         ({"BurnedInAnnotation": "YES"}, "plain"),

@@ -9,7 +9,19 @@ from disasymnet.images.header import Header
 from disasymnet.records import Identity
 
 _DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
-_CBIS = re.compile(r"(?:Mass|Calc)-(?:Training|Test)_(P_\d+)_.*")
+_CBIS = re.compile(r"(?:Mass|Calc)-(?:Training|Test)_(P_\d+)_(?:LEFT|RIGHT)_(?:CC|MLO)(_\d+)?")
+_CBIS_LESION_SERIES = ("CROPPED IMAGES", "ROI MASK IMAGES")
+
+
+def lesion_tag(header: Header) -> str | None:
+    """The attribute that tells a crop or a mask of a lesion in CBIS-DDSM; None for a film.
+
+    They carry side, view and PatientID of their film, the latter with the number of the lesion behind it.
+    """
+    cbis = _CBIS.fullmatch(header.text("PatientID"))
+    if cbis and cbis[2]:
+        return "PatientID"
+    return "SeriesDescription" if header.text("SeriesDescription").upper() in _CBIS_LESION_SERIES else None
 
 
 def whose(header: Header, notes: list[str], *, film: bool) -> Identity:

@@ -19,6 +19,7 @@ from pydicom.uid import (
 )
 
 from disasymnet.images.header import Header
+from disasymnet.images.identity import lesion_tag
 from disasymnet.images.picture import Reading
 from disasymnet.images.views import FREE_TEXTS, NAMING, Texts
 from disasymnet.images.words import kinds
@@ -40,6 +41,8 @@ def is_film(header: Header) -> bool:
 def refuse_other_kinds(header: Header, texts: Texts, reading: Reading) -> None:
     """PictureError for everything that is not one grey mammogram for presentation."""
     _refuse_class(header, reading)
+    if is_film(header) and (tag := lesion_tag(header)) is not None:
+        raise header.refusal("derived", "it is the crop or the mask of a lesion, not a whole film", tag)
     if (frames := header.whole("NumberOfFrames", 1)) > 1:
         raise header.refusal("multi_frame", f"it holds {frames:,} frames", "NumberOfFrames")
     _refuse_computed(header, texts)
