@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from disasymnet.errors import PictureError
 from disasymnet.images.grey import window
 from disasymnet.images.read import read_picture
+from disasymnet.testkit import mammograms as testkit
 from tests.images.drawn import mammogram, save
 
 RAMP = np.arange(0, 4096, 64, dtype=np.uint16).reshape(8, 8)
@@ -216,3 +218,22 @@ def test_refuses_a_constant_picture(tmp_path: Path) -> None:
     with pytest.raises(PictureError) as caught:
         pixels(tmp_path, padded, PixelPaddingValue=0)
     assert caught.value.code == "constant"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+@pytest.mark.parametrize("bits", [8, 12])
+def test_a_table_of_words_has_the_byte_order_of_the_file(tmp_path: Path, syntax: str, keyword: str, bits: int) -> None:
+    """LUTData of VR OW: twelve bits are a word each; of eight bits two share a word, the first in its low byte."""
+    entries = np.array([0, 1, 2, 255] if bits == 8 else [0, 1, 256, 4095])
+    words = entries[::2] | entries[1::2] << 8 if bits == 8 else entries
+    item = Dataset()
+    item.LUTDescriptor = [4, 0, bits]
+    item.add_new("LUTData", "OW", words.astype(">u2" if syntax == ExplicitVRBigEndian else "<u2").tobytes())
+    stored = np.tile(np.arange(4, dtype=np.uint16), (4, 1))
+    dataset = testkit.mammogram(stored, **{keyword: [item]})
+    if keyword == "ModalityLUTSequence":
+        item.ModalityLUTType = "US"
+    (tmp_path / "x.dcm").write_bytes(testkit.write(dataset, stored, syntax))
+    expected = np.tile(entries / entries[-1], (4, 1))
+    np.testing.assert_allclose(read_picture(tmp_path / "x.dcm").pixels, expected, atol=1e-6)

@@ -241,7 +241,7 @@ def _through(header: Header, keyword: str, item: Dataset, values: Values) -> tup
     """Values through a LUT item, the end of the range that it declares, and its highest entry (PS3.3 C.11.1.1.1)."""
     try:
         count, first, bits = (int(number) for number in header.inside(item, "LUTDescriptor"))
-        table = _entries(header.inside(item, "LUTData"), count % 65536 or 65536)
+        table = _entries(header.inside(item, "LUTData"), count % 65536 or 65536, little=header.little)
     except (AttributeError, TypeError, ValueError) as error:
         raise header.refusal("grey_scale", "the look-up table is broken", keyword) from error
     if not 1 <= bits <= 16:
@@ -252,9 +252,12 @@ def _through(header: Header, keyword: str, item: Dataset, values: Values) -> tup
     return mapped, float(2**bits - 1), float(table.max())
 
 
-def _entries(data: Any, count: int) -> NDArray[Any]:
+def _entries(data: Any, count: int, *, little: bool) -> NDArray[Any]:
+    """The table of LUTData: numbers (US), or bytes (OW), which are words in the byte order of the file."""
     if isinstance(data, bytes):
-        table = np.frombuffer(data, dtype=np.uint8 if len(data) in (count, count + count % 2) else "<u2")
+        table = np.frombuffer(data, dtype="<u2" if little else ">u2")
+        if len(data) == count + count % 2:
+            table = table.astype("<u2").view(np.uint8)
     else:
         table = np.atleast_1d(np.asarray(data, dtype=np.int64))
         if count > table.size >= count // 2:  # two entries of 8 bits in each word

@@ -21,14 +21,15 @@ _SNOMED = ("SCT", "SRT", "SNM3", "99SDM", "")  # the scheme is sometimes left ou
 class Header:
     """The data set without its pixels. Every method raises PictureError `damaged` for a value it cannot give."""
 
-    def __init__(self, dataset: Dataset, path: Path) -> None:
-        self.dataset, self.path = dataset, path
+    def __init__(self, dataset: Dataset, path: Path, *, little: bool = True) -> None:
+        self.dataset, self.path, self.little = dataset, path, little
 
     @classmethod
     def read(cls, skeleton: Skeleton, path: Path) -> Header:
         """From the bytes that the walk has measured."""
         try:
-            return cls(read_dataset(io.BytesIO(skeleton.header), skeleton.implicit, skeleton.little), path)
+            dataset = read_dataset(io.BytesIO(skeleton.header), skeleton.implicit, skeleton.little)
+            return cls(dataset, path, little=skeleton.little)
         except Exception as error:
             # pydicom raises at least seven kinds of exception on damaged files.
             raise refusal(
@@ -90,7 +91,7 @@ class Header:
     def frame(self, macro: str) -> list[Header]:
         """The items that describe the (first) frame in a functional group macro, what all frames share first."""
         return [
-            Header(item, self.path)
+            Header(item, self.path, little=self.little)
             for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
             for group in self.items(groups)[:1]
             for item in self.items(macro, of=group)[:1]
