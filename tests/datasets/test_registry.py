@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,29 @@ def test_every_file_of_a_public_set_stands_in_one_table(tmp_path: Path, name: st
     parts = {path for path in files if re.fullmatch(PARTS[name], path)}
     assert sorted([*listed, *(row["picture"] for row in rejected)]) == sorted(files - parts)
     assert {"unnamed", "no_table_row"} & {row["code"] for row in rejected}
+
+
+@pytest.mark.parametrize("name", ["folder", *PARTS])
+def test_a_pipe_is_a_row_and_never_opened(tmp_path: Path, name: str) -> None:
+    """Opening a pipe waits for its writer: the scan would hang for ever."""
+
+    def hung(*_: object) -> None:
+        raise AssertionError("a pipe was opened")
+
+    MAKERS["cmmd" if name == "folder" else name](tmp_path)
+    pipes = [tmp_path / each for each in ("pipe", "pipe.dcm", "pipe.xml", "pipe.png")]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    before = signal.signal(signal.SIGALRM, hung)
+    signal.alarm(20)
+    try:
+        found = find(name).scan(tmp_path)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert {entry.path: entry.code for entry in found.rejected if entry.path in pipes} == dict.fromkeys(
+        pipes, "unreadable"
+    )
 
 
 def test_every_data_set_has_its_page_its_counts_and_its_imitation() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -46,7 +47,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, PictureError | None]]:
             elif name.startswith("."):
                 yield path, refusal("hidden", _hidden(path), path)
             elif name not in apart:
-                yield path, None
+                yield path, refusal("unreadable", "it is no plain file", path) if _is_special(path) else None
     for error in closed:
         yield Path(error.filename), refusal("unreadable", f"the folder cannot be opened ({error.strerror})")
 
@@ -56,6 +57,14 @@ def _leaves(link: Path, top: Path) -> bool:
         return not link.resolve().is_relative_to(top)
     except (OSError, RuntimeError):
         return False  # it leads to itself: opening it will tell
+
+
+def _is_special(path: Path) -> bool:
+    """True for a pipe, socket or device: opening it may wait for ever."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False  # a link that leads nowhere: opening it will tell
 
 
 def _hidden(path: Path) -> str:
@@ -117,7 +126,9 @@ def same_bytes(one: Path, other: Path) -> bool:
 
 
 def is_dicom(path: Path) -> bool:
-    """By its first bytes, else by its name; a file that cannot be opened is left to its reader."""
+    """By its first bytes, else by its name; a file that cannot be opened is left to its reader, and so is a pipe."""
+    if _is_special(path):
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(132)
