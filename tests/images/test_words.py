@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydicom import config
+from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from disasymnet.data.pairing import pair_up
@@ -178,3 +179,38 @@ def test_two_files_one_of_them_of_low_energy_are_no_pair(tmp_path: Path) -> None
     low = file(tmp_path / "l2.dcm", **LOW)
     sides, _, _ = as_pair(Source.read(right), Source.read(low))
     assert "low-energy picture of a contrast mammogram" in sides.left.picture.facts.notes
+
+
+@pytest.mark.parametrize(
+    ("factor", "detector", "support", "expected", "size"),
+    [
+        (None, "660", "360", "magnification", 0.1 * 360 / 660),  # 1.83, on a stand
+        (None, "660", "630", "plain", 0.1 * 630 / 660),  # 1.05, on the table
+        (None, "650", "650", "plain", 0.1),
+        (None, "660", "500", "magnification", 0.1 * 500 / 660),  # 1.32: the limit is that of the factor
+        (None, "660", "510", "plain", 0.1 * 510 / 660),  # 1.29
+        ("1.05", "660", "360", "plain", 0.1 / 1.05),  # the factor stands before them
+        ("0", "660", "360", "magnification", 0.1 * 360 / 660),
+        (None, "660", "", "plain", 0.1), (None, "660", "0", "plain", 0.1), (None, "-660", "-360", "plain", 0.1),
+        (None, "660", "66", "plain", 0.1), (None, "360", "660", "plain", 0.1),
+    ],
+)  # fmt: skip
+def test_distances_tell_the_magnification_where_the_factor_is_missing(
+    tmp_path: Path, factor: str | None, detector: str, support: str, expected: str, size: float
+) -> None:
+    tags = {"DistanceSourceToDetector": detector, "DistanceSourceToPatient": support}
+    tags |= {} if factor is None else {"EstimatedRadiographicMagnificationFactor": factor}
+    assert answer(tmp_path, **tags) == expected
+    facts = read_facts(tmp_path / "x.dcm")
+    assert facts.pixel_mm == pytest.approx(size)
+    by_distances = size != 0.1 and factor in (None, "0")
+    assert any("by the distances" in note for note in facts.notes) == by_distances
+
+
+def test_a_code_of_the_partial_view_counts_where_partial_view_is_missing(tmp_path: Path) -> None:
+    anterior = Dataset()
+    anterior.CodeValue, anterior.CodingSchemeDesignator = "255561001", "SCT"
+    assert answer(tmp_path, PartialViewCodeSequence=[anterior]) == "partial"
+    assert answer(tmp_path, PartialViewCodeSequence=[anterior], PartialView="YES") == "partial"
+    assert answer(tmp_path, PartialViewCodeSequence=[anterior], PartialView="NO") == "plain"
+    assert answer(tmp_path, PartialViewCodeSequence=[]) == "plain"

@@ -21,7 +21,7 @@ from disasymnet.images.header import Header
 from disasymnet.images.identity import whose
 from disasymnet.images.kinds import is_film, is_low_energy
 from disasymnet.images.picture import Facts
-from disasymnet.images.views import NAMING, SPOKEN, Texts, projection
+from disasymnet.images.views import NAMING, SPOKEN, Texts, magnification, projection
 from disasymnet.records import Edge, Exposure
 from disasymnet.terms import Laterality, View
 
@@ -154,7 +154,7 @@ def _laterality(header: Header, texts: Texts, notes: list[str]) -> tuple[Lateral
 
 def _pixel_mm(header: Header, notes: list[str]) -> tuple[float | None, str | None]:
     """Millimetres a pixel in the breast: spacing at the detector over the magnification, else the plain spacing."""
-    factor = header.number("EstimatedRadiographicMagnificationFactor", 1) or 1.0
+    factor, by = magnification(header)
     for tag, divisor in (("ImagerPixelSpacing", factor), ("PixelSpacing", 1.0), ("NominalScannedPixelSpacing", 1.0)):
         spacing = header.numbers(tag)
         if len(spacing) != 2 or min(spacing) <= 0 or divisor < 1:
@@ -165,5 +165,7 @@ def _pixel_mm(header: Header, notes: list[str]) -> tuple[float | None, str | Non
         if not 0.01 <= spacing[0] / divisor <= 2:  # detectors have 0.05 to 0.1 mm
             notes.append(f"{tag} of {spacing[0]:g} mm is no mammogram's: pixel size unknown")
             return None, None
+        if divisor > 1 and by == "DistanceSourceToPatient":
+            notes.append(f"pixel size over a magnification of {divisor:.2f}, by the distances of detector and support")
         return spacing[0] / divisor, tag
     return None, None

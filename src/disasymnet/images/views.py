@@ -36,6 +36,8 @@ _IMPLANT_DISPLACED = ("399209000", "R-102D5")
 _HARMLESS = ("442581004", "R-40AB3", "442580003", "R-40AB2")  # nipple in profile, axillary tissue
 _MAGNIFIED = 1.3
 """Breasts on the table are magnified 1.0 to 1.1 times, those on a magnification stand 1.5 to 2 times."""
+_MOST_MAGNIFIED = 4
+"""Distances that make more of it are wrong."""
 
 SPOKEN = {
     "SeriesDescription": "the series description",
@@ -114,6 +116,21 @@ def projection(header: Header, texts: Texts, notes: list[str]) -> Projection:
     return Projection(view, rung, _special(header, codes, known, texts), displaced, extra)
 
 
+def magnification(header: Header) -> tuple[float, str]:
+    """How many times larger the breast is at the detector, and the attribute that says so; 1 without one.
+
+    Where the factor is missing the distances tell it: source to detector over source to the breast's support
+    (PS3.3 C.8.11.5); they are believed from 1 to 4.
+    """
+    tag = "EstimatedRadiographicMagnificationFactor"
+    if factor := header.number(tag, 0):
+        return factor, tag
+    whole, near = header.number("DistanceSourceToDetector", 0), header.number("DistanceSourceToPatient", 0)
+    if min(whole, near) > 0 and 1 <= whole / near <= _MOST_MAGNIFIED:
+        return whole / near, "DistanceSourceToPatient"
+    return 1.0, ""
+
+
 def _special(header: Header, codes: list[Dataset], modifiers: list[str], texts: Texts) -> str | None:
     """Why the picture is no screening view."""
     if any(header.code(item) in _SPECIMEN for item in codes):
@@ -124,9 +141,10 @@ def _special(header: Header, codes: list[Dataset], modifiers: list[str], texts: 
             return _SPECIAL_CODES.get(code, "modifier")
     if texts.position.special is not None:
         return texts.position.special
-    if header.number("EstimatedRadiographicMagnificationFactor", 1) >= _MAGNIFIED:
+    if magnification(header)[0] >= _MAGNIFIED:
         return "magnification"
-    if header.text("PartialView").upper() == "YES":
+    partial = header.text("PartialView").upper()
+    if partial == "YES" or (not partial and header.items("PartialViewCodeSequence")):
         return "partial"
     in_text = (words.special for words in texts.free.values() if words.special is not None)
     return next(in_text, "modifier" if texts.position.unknown else None)
