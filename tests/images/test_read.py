@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +68,24 @@ def test_a_dark_sixteen_bit_file_is_noted(tmp_path: Path) -> None:
     assert "not stretched" in read_picture(tmp_path / "x.png").facts.notes[0]
 
 
+def test_a_tiff_of_twelve_bits_has_the_range_of_twelve_bits(tmp_path: Path) -> None:
+    """Two samples in three bytes, as TIFF 6.0 packs them; written by hand, as Pillow writes 8 and 16 bits only."""
+    stored = (STORED // 16).astype(int)
+    pairs = stored.reshape(-1, 2)
+    first, second = pairs[:, 0], pairs[:, 1]
+    body = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1).astype(np.uint8).tobytes()
+    entries = [(256, 30), (257, 20), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 20)]
+    entries.append((279, len(body)))
+    directory = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in entries)
+    head = b"II*\0" + struct.pack("<L", 8 + len(body))
+    path = tmp_path / "x.tiff"
+    path.write_bytes(head + body + struct.pack("<H", len(entries)) + directory + bytes(4))
+    picture = read_picture(path)
+    assert picture.facts.bits == 12
+    assert picture.facts.notes == ()
+    np.testing.assert_allclose(picture.pixels, stored / 4095, atol=1e-6)
+
+
 def test_colours_palettes_frames_and_constants_are_refused(tmp_path: Path) -> None:
     colour = np.zeros((20, 30, 3), dtype=np.uint8)
     colour[5, 5, 0] = 90
@@ -84,8 +104,6 @@ def test_colours_palettes_frames_and_constants_are_refused(tmp_path: Path) -> No
 
 def test_sixteen_bit_colour_would_lose_bits(tmp_path: Path) -> None:
     """A PNG of 2 x 2 pixels, 16 bits, RGB, written by hand: Pillow decodes it to 8 bits."""
-    import struct
-    import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

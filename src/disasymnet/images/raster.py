@@ -1,6 +1,7 @@
 """Raster files as stored values and pixels in [0, 1]: PGM, PNG, TIFF, WebP and JPEG.
 
-The range of a raster file is that of its format (255, 65535 or a PGM's own maximum), never the picture's. Sixteen bits
+The range of a raster file is that of its format (255, 65535, a PGM's own maximum, a TIFF's own bits), never the
+picture's. Sixteen bits
 stay sixteen: a file that would decode to fewer is refused. Size, frames and colours are checked before decoding.
 """
 
@@ -32,13 +33,12 @@ _CHANNEL_NOISE = 2
 
 def read_raster(path: Path, most_pixels: int = MOST_PIXELS) -> Picture:
     """A raster file's picture; it states no facts but its bits. PictureError with a code if it cannot be used."""
-    stored, bits, notes = _raster(path, most_pixels)
+    stored, bits, full, notes = _raster(path, most_pixels)
     low, high = int(stored.min()), int(stored.max())
     if low == high:
         raise refusal("constant", "all pixels hold the same value", path)
-    full = 255 if stored.dtype == np.uint8 else 65535
-    if full == 65535 and bits == 16 and high < 65535 / 8:
-        notes.append(f"16-bit file whose highest value is {high}: a smaller range was perhaps not stretched")
+    if bits > 8 and high < full / 8:
+        notes.append(f"{bits}-bit file whose highest value is {high}: a smaller range was perhaps not stretched")
     table = np.arange(full + 1, dtype=np.float32) * np.float32(1 / full)
     pixels = look_up(table, stored)
     pixels.setflags(write=False)
@@ -59,12 +59,14 @@ def read_values(path: Path) -> NDArray[Any]:
     return _raster(path, MOST_PIXELS)[0]
 
 
-def _raster(path: Path, most_pixels: int) -> tuple[NDArray[Any], int, list[str]]:
-    """Stored values uint8 or uint16 (rows, columns), the file's bits a sample, and notes."""
+def _raster(path: Path, most_pixels: int) -> tuple[NDArray[Any], int, int, list[str]]:
+    """Stored values uint8 or uint16 (rows, columns), the file's bits a sample, the end of its range, and notes."""
 
-    def values(file: Image.Image) -> tuple[NDArray[Any], int, list[str]]:
+    def values(file: Image.Image) -> tuple[NDArray[Any], int, int, list[str]]:
         bits = _check(file, path, most_pixels)
-        return _values(file, bits, path), bits, _notes(file)
+        # Pillow stretches a PGM's range to 16 bits, and leaves a TIFF of 12 bits as it is.
+        full = 255 if bits == 8 else 2**bits - 1 if file.format == "TIFF" else 65535
+        return _values(file, bits, full, path), bits, full, _notes(file)
 
     return _open(path, values, most_pixels)
 
@@ -135,7 +137,7 @@ def _pgm_bits(path: Path) -> int:
     return max(8, int(words[3]).bit_length()) if words[0] in (b"P5", b"P2") else 8
 
 
-def _values(file: Image.Image, bits: int, path: Path) -> NDArray[Any]:
+def _values(file: Image.Image, bits: int, full: int, path: Path) -> NDArray[Any]:
     if file.mode == "RGB":
         channels = np.asarray(file)
         if int(np.ptp(channels, axis=2).max()) > _CHANNEL_NOISE:
@@ -144,11 +146,11 @@ def _values(file: Image.Image, bits: int, path: Path) -> NDArray[Any]:
     stored = np.asarray(file)
     if bits == 8:
         return stored.astype(np.uint8, copy=False)
-    if stored.min() < 0 or stored.max() > 65535:
-        raise refusal("depth", "its values leave 0 to 65535", path)
+    if stored.min() < 0 or stored.max() > full:
+        raise refusal("depth", f"its values leave 0 to {full}", path)
     stored = stored.astype(np.uint16)
     if file.format == "TIFF" and file.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # type: ignore[attr-defined]
-        stored = 65535 - stored  # Pillow inverts 8-bit files of this kind, but not 16-bit ones
+        stored = full - stored  # Pillow inverts 8-bit files of this kind, but not 16-bit ones
     return stored
 
 
