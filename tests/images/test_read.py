@@ -3,6 +3,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +85,43 @@ def test_a_tiff_of_twelve_bits_has_the_range_of_twelve_bits(tmp_path: Path) -> N
     assert picture.facts.bits == 12
     assert picture.facts.notes == ()
     np.testing.assert_allclose(picture.pixels, stored / 4095, atol=1e-6)
+
+
+# Where EXIF has the first row and the first column of the stored picture (TIFF 6.0, tag 274).
+UPRIGHT = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.T,
+    6: lambda stored: stored[::-1].T,  # the first row is the right edge
+    7: lambda stored: stored[::-1, ::-1].T,
+    8: lambda stored: stored[:, ::-1].T,  # the first row is the left edge
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp", "jpg"])
+def test_exif_turns_the_picture_upright(tmp_path: Path, suffix: str, orientation: int) -> None:
+    stored = np.add.outer(np.arange(16) * 8, np.arange(24) * 3).astype(np.uint8)
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"x.{suffix}"
+    exact: dict[str, Any] = {"lossless": True} if suffix == "webp" else {"quality": 100} if suffix == "jpg" else {}
+    Image.fromarray(stored).save(path, exif=exif, **exact)
+    picture = read_picture(path)
+    np.testing.assert_allclose(picture.pixels * 255, UPRIGHT[orientation](stored), atol=2 if suffix == "jpg" else 1e-4)
+    noted = f"turned upright as its EXIF orientation {orientation} says" in picture.facts.notes
+    assert noted == (orientation != 1)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_exif_turns_sixteen_bits_too(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(STORED).save(path, exif=exif)
+    np.testing.assert_allclose(read_picture(path).pixels, STORED[::-1].T / 65535, atol=1e-6)
 
 
 def test_colours_palettes_frames_and_constants_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from disasymnet.errors import PictureError
 from disasymnet.images.grey import look_up
@@ -66,7 +66,11 @@ def _raster(path: Path, most_pixels: int) -> tuple[NDArray[Any], int, int, list[
         bits = _check(file, path, most_pixels)
         # Pillow stretches a PGM's range to 16 bits, and leaves a TIFF of 12 bits as it is.
         full = 255 if bits == 8 else 2**bits - 1 if file.format == "TIFF" else 65535
-        return _values(file, bits, full, path), bits, full, _notes(file)
+        notes = _notes(file)
+        if (turned := file.getexif().get(ExifTags.Base.Orientation, 1)) != 1:
+            notes.append(f"turned upright as its EXIF orientation {turned} says")
+        ImageOps.exif_transpose(file, in_place=True)  # of a TIFF loading does it, and this nothing more
+        return _values(file, bits, full, path), bits, full, notes
 
     return _open(path, values, most_pixels)
 
@@ -77,7 +81,8 @@ def _open(path: Path, work: Callable[[Image.Image], T], most_pixels: int) -> T:
         # Pillow warns of its own size limit; ours is lower and refuses below.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as file:
+            # Not by its path: Pillow would map a plain TIFF, and scrambles one that EXIF turns by a quarter.
+            with path.open("rb") as raw, Image.open(raw, formats=_FORMATS) as file:
                 return work(file)
     except (PictureError, MemoryError):
         raise
