@@ -51,7 +51,10 @@ def answer(folder: Path, **tags: Any) -> str:
         ("CC TAN", "tangential"), ("CC TANGENTIAL", "tangential"), ("CC CV", "cleavage"), ("CC AT", "axillary_tail"),
         ("CC AC", "partial"), ("CC IMF", "partial"),
         ("CC XL", "exaggerated"), ("CC EXAG", "exaggerated"), ("CC XM", "exaggerated"),
-        ("CC SPECIMEN", "specimen"), ("CC BIOPSY", "biopsy"), ("CC STEREO", "biopsy"),
+        ("CC SPECIMEN", "specimen"), ("CC BIOPSY", "biopsy"), ("CC STEREO", "biopsy"), ("CC BIOP", "biopsy"),
+        ("CC WIRE", "biopsy"), ("CC NEEDLE LOC", "biopsy"), ("CC LUPE", "magnification"), ("CC X1.8", "magnification"),
+        ("CC GALACTOGRAM", "contrast"), ("LT CC", "plain"), ("CC LINKS", "plain"), ("RT CC", "laterality_conflict"),
+        ("CC X1.0", "modifier"), ("CC ID 4711", "modifier"),
         ("CC TOMO", "tomosynthesis"), ("CC DBT", "tomosynthesis"), ("CC C-VIEW", "synthetic"),
         ("CC COMP", "modifier"), ("CC IMPLANT", "modifier"), ("CC 2", "modifier"), ("CC STANDARD", "modifier"),
         ("CC NOT MLO", "view_conflict"), ("RIGHT CC", "laterality_conflict"),
@@ -74,6 +77,21 @@ def test_every_word_of_view_position_counts(tmp_path: Path, position: str, expec
         ("L CC ROLL", "rolled"), ("L CC RL", "rolled"), ("L CC tangential", "tangential"), ("L CC AT", "axillary_tail"),
         ("L CC specimen", "specimen"), ("Left breast specimen CC", "specimen"), ("L CC biopsy", "biopsy"),
         ("L CC stereotactic", "biopsy"), ("L CC Präparat", "specimen"), ("L XCC", "exaggerated"),
+        ("L CC Lupe", "magnification"), ("L CC Lupenaufnahme", "magnification"), ("L CC x1.8", "magnification"),
+        ("L CC 1,5x", "magnification"), ("L CC \N{MULTIPLICATION SIGN}1.8", "magnification"),
+        ("L CC x 2.0", "magnification"), ("L CC localizada", "spot"),
+        ("L CC Biop", "biopsy"), ("L CC wire localization", "biopsy"), ("L CC needle loc", "biopsy"),
+        ("L CC Drahtmarkierung", "biopsy"), ("L CC Nadellokalisation", "biopsy"),
+        ("L CC galactogram", "contrast"), ("L ductogram CC", "contrast"), ("L CC Galaktographie", "contrast"),
+        ("L CC ID 4711", "plain"), ("L CC ID: 4711", "plain"), ("L CC ID4711", "plain"), ("L CC ID Nr. 47", "plain"),
+        ("L CC x1.0", "plain"), ("L CC local", "plain"), ("L CC wired", "plain"), ("L CC ductal", "plain"),
+        # breasts, of a left one
+        ("LT CC", "plain"), ("CC LINKS", "plain"), ("LEFT BREAST", "plain"), ("linke Brust", "plain"),
+        ("RIGHT BREAST", "laterality_conflict"), ("Right", "laterality_conflict"), ("RT CC", "laterality_conflict"),
+        ("CC RECHTS", "laterality_conflict"), ("rechte Mamma", "laterality_conflict"),
+        ("R breast", "laterality_conflict"), ("Rt. breast spot", "laterality_conflict"),
+        ("RIGHT AND LEFT", "plain"), ("RIGHT LEFT", "plain"), ("Right breast cancer", "plain"), ("R", "plain"),
+        ("RT", "plain"), ("s/p RT, L CC", "plain"),
         ("L CC DBT", "tomosynthesis"), ("L CC tomo slice", "tomosynthesis"), ("L CC C-View", "synthetic"),
         ("L CC recombined", "contrast"), ("CESM subtracted", "contrast"), ("CEDM L CC", "contrast"),
         # of several pictures, or of none
@@ -214,3 +232,9 @@ def test_a_code_of_the_partial_view_counts_where_partial_view_is_missing(tmp_pat
     assert answer(tmp_path, PartialViewCodeSequence=[anterior], PartialView="YES") == "partial"
     assert answer(tmp_path, PartialViewCodeSequence=[anterior], PartialView="NO") == "plain"
     assert answer(tmp_path, PartialViewCodeSequence=[]) == "plain"
+
+
+def test_a_breast_that_stands_alone_is_taken_where_nothing_else_names_one(tmp_path: Path) -> None:
+    facts = read_facts(file(tmp_path / "x.dcm", ImageLaterality=None, SeriesDescription="Left breast"))
+    assert (facts.laterality, facts.laterality_from) == ("L", "SeriesDescription")
+    assert "breast taken from the series description" in facts.notes

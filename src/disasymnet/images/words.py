@@ -16,8 +16,8 @@ from itertools import groupby
 from disasymnet.terms import Laterality, View
 
 _SPECIAL = {
-    "magnification": r"M|MAGN?|MAGS|MAGNI\w*|VERGR|VERGRO\w*|ENLARG\w*|AGRANDI\w*|INGRANDI\w*|AMPLIA\w*",
-    "spot": r"S|SPOT\w*|CONE|CONED\w*|ZIEL|ZIELAUFNAHME\w*|ZIELKOMPR\w*",
+    "magnification": r"M|MAGN?|MAGS|MAGNI\w*|VERGR|VERGRO\w*|ENLARG\w*|AGRANDI\w*|INGRANDI\w*|AMPLIA\w*|LUPE|LUPEN\w*",
+    "spot": r"S|SPOT\w*|CONE|CONED\w*|ZIEL|ZIELAUFNAHME\w*|ZIELKOMPR\w*|[FL]OCALI[SZ]AD[AO]S?",
     "rolled": r"RL|RM|RI|RS|ROLL|ROLLED|ROLLING|GEROLLT\w*",
     "tangential": r"TAN|TANG|TANGENT\w*",
     "cleavage": r"CV|CLEAVAGE|VALLEY",
@@ -25,12 +25,14 @@ _SPECIAL = {
     "partial": r"AC|IMF|PARTIAL|MOSAIC",
     "exaggerated": r"XL|XM|XCC|EXAG\w*",
     "specimen": r"SPECIMENS?|PRAE?PARAT\w*",
-    "biopsy": r"BIOPS\w*|BX|STEREO\w*|STANZ\w*",
+    "biopsy": r"BIOP|BIOPS\w*|BX|STEREO\w*|STANZ\w*|WIRES?|NEEDLES?|LOC|LO[CK]ALI[SZ]ATION\w*|LOKALISIERUNG\w*"
+    r"|DRAHT\w*|NADEL\w*",
 }
 _KIND = {
     "synthetic": r"CVIEW|SVIEW|VPREVIEW|SYNTHETIC|SYNTHETISCH\w*|SYNTHESI[SZ]ED|INTELLIGENT2D|INSIGHT2D|GENERATED2D",
     "tomosynthesis": r"TOMO\w*|DBT",
-    "contrast": r"RECOMB\w*|SUBTRACT\w*|SUBTRAKT\w*|HIGHENERGY|DUALENERGY",
+    "contrast": r"RECOMB\w*|SUBTRACT\w*|SUBTRAKT\w*|HIGHENERGY|DUALENERGY"
+    r"|GALA[CK]TOGR\w*|DU[CK]TOGR\w*",
     "contrast_exam": r"CESM|CEDM|CEM|POSTCONTRAST|PRECONTRAST",
     "low_energy": r"LOWENERGY",
     "cad": r"CAD|ICAD|IMAGECHECKER|SECONDLOOK",
@@ -39,6 +41,11 @@ _PHRASES = [
     (re.compile(rf"\b{phrase}\b"), word)
     for phrase, word in (
         (r"R/O", " "),  # "rule out", not a right breast
+        (r"ID[ :#=_-]*(?:(?:NO|NR)\b[ .:]*)?\d{2,}\w*", "IDENTIFIER"),  # of a patient or study, no displaced implant
+        (r"X ?(?:1[.,][3-9]\d*|[23][.,]\d+)", "MAG"),  # x1.8
+        (r"(?:1[.,][3-9]\d*|[23][.,]\d+) ?X", "MAG"),
+        (r"(?:L|LT)[ ._-]+(?=BREAST|BRUST|MAMMA)", "LEFT "),
+        (r"(?:R|RT)[ ._-]+(?=BREAST|BRUST|MAMMA)", "RIGHT "),
         (r"AXILLARY[ _-]TAIL", "AT"),
         (r"AXILLARY[ _-]TISSUE", "AX"),
         (r"IMPLANTS?[ _-]DISPLACED", "ID"),
@@ -54,8 +61,14 @@ _PHRASES = [
         (r"IMAGE[ _-]CHECKER", "IMAGECHECKER"),
     )
 ]
+_TIMES = "\N{MULTIPLICATION SIGN}"
 _DISPLACED, _EXTRA = ("ID", "EKLUND"), ("NP", "AX")  # AX: axillary tissue in the view
 _BETWEEN = ("BREAST", "BRUST", "MAMMA", "MAMMO", "VIEW", "VIEWS", "COMPRESSION", "KOMPRESSION")
+_SIDES = {
+    Laterality.LEFT: re.compile(r"LT|LINKS|LINKE[NRS]?"),
+    Laterality.RIGHT: re.compile(r"RT|RECHTS|RECHTE[NRS]?"),
+}
+"""Beside those that tables and tags spell."""
 _VIEWS = "|".join(sorted(View, key=len, reverse=True))
 _SUFFIX = "ID|RL|RM|RI|RS|SPOT|MAG|TAN|CV|AT|NP|AX|M|S"
 _FUSED = re.compile(rf"([RL])?([MS])?({_VIEWS})((?:{_SUFFIX})*)")  # RCC, LMLO, CCID, RMCC, LMLOSM
@@ -107,8 +120,9 @@ def of_free_text(text: str) -> Words:
 
     It does where it names one view and no other (`R SPOT CC`, `CC MAG`), or holds known words alone (`Spot mag`);
     `Screening and spot views` and `RCC LCC RMLO LMLO` speak of several pictures. Breast and view are named by words
-    with none but known ones between them. Abbreviations of one or two letters have other senses, and combined exams
-    are named for their tomosynthesis: these count only where known words alone lead to the view.
+    with none but known ones between them, a breast alone where no other word is there (`Left breast`). Abbreviations
+    of one or two letters have other senses, and combined exams are named for their tomosynthesis: these count only
+    where known words alone lead to the view.
     """
     words = list(_words(text, fused=False))
     sides, views = _named(words)
@@ -116,6 +130,7 @@ def of_free_text(text: str) -> Words:
     if not one and (views or not all(word.known for word in words)):
         return _say([], (), (), False)
     counted, together = [], False
+    alone = not one and len(sides) == 1 and any(word.side and len(word.text) > 2 for word in words)
     combined = any(word.text.startswith("COMBO") for word in words)
     for run in _runs(words):
         viewed = any(word.view for word in run)
@@ -127,7 +142,7 @@ def of_free_text(text: str) -> Words:
         if not viewed:
             far += [word for word in run if len(word.text) <= 2]
         counted += [word for word in run if word not in far]
-    return _say(counted, sides if together else (), views if together else (), False)
+    return _say(counted, sides if together or alone else (), views if together else (), False)
 
 
 def kinds(text: str) -> set[str]:
@@ -156,7 +171,8 @@ def _say(words: list[_Word], sides: tuple[Laterality, ...], views: tuple[View, .
 
 def _words(text: str, *, fused: bool) -> Iterator[_Word]:
     """The words in their order. `fused`: also a view with a modifier and no breast in one word, as `MCC` or `CCID`."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text.upper()) if not unicodedata.combining(c))
+    spelt = unicodedata.normalize("NFKD", text.upper().replace(_TIMES, "X"))
+    plain = "".join(c for c in spelt if not unicodedata.combining(c))
     for phrase, word in _PHRASES:
         plain = phrase.sub(word, plain)
     for token in re.findall(r"[A-Z0-9]+", plain):
@@ -164,7 +180,7 @@ def _words(text: str, *, fused: bool) -> Iterator[_Word]:
 
 
 def _word(token: str, fused: bool) -> _Word:
-    view, side = View.parse(token), Laterality.parse(token)
+    view, side = View.parse(token), _side(token)
     if view is not None or side is not None or token in _BETWEEN:
         return _Word(token, side, view)
     if token in _DISPLACED or token in _EXTRA:
@@ -182,6 +198,10 @@ def _word(token: str, fused: bool) -> _Word:
     said = _say(modifiers, (), (), False)
     side = Laterality.parse(parts[1] or "")
     return _Word(token, side, View(parts[3]), said.special, displaced=said.displaced, extra=said.extra)
+
+
+def _side(token: str) -> Laterality | None:
+    return Laterality.parse(token) or next((side for side, known in _SIDES.items() if known.fullmatch(token)), None)
 
 
 def _runs(words: list[_Word]) -> Iterator[list[_Word]]:
