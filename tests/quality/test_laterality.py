@@ -104,6 +104,20 @@ def test_each_planted_error_is_one_line(pictures: dict[str, Path], tmp_path: Pat
     assert all(row["reason"] and row["hint"] for row in rows.values())
 
 
+def test_nothing_compared_is_no_success(pictures: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "untold"
+    folder.mkdir()
+    (folder / "a.dcm").write_bytes(pictures["0RCC"].read_bytes())
+    (folder / "notes.txt").write_text("a text")
+    assert run(folder)[0] == 0
+    change(folder / "a.dcm", ImageLaterality=None, PatientOrientation=None)
+    code, lines = run(folder, "--out", str(tmp_path / "untold.csv"))
+    assert code == 1
+    (said,) = [line for line in lines if line.startswith("nothing could be compared")]
+    assert said.endswith("; not compared: 1 no_side, 1 not_a_picture")
+    assert not any("agree with their tags" in line for line in lines)
+
+
 @pytest.mark.data
 def test_the_real_samples_agree(real_data: Path) -> None:
     checked = check(real_data / "real-samples")

@@ -64,8 +64,8 @@ def qa_laterality(
     """Does each picture agree with its tags: the chest wall that is seen against the breast and orientation stated?
 
     Of an MLO with a clear muscle also which way is up; a CC does not show it, and the last line says of how many
-    pictures. One line a disagreement, one a file that could not be compared, with the reason. Exit code 0 if nothing
-    disagrees, else 1.
+    pictures. One line a disagreement, one a file that could not be compared, with the reason. Exit code 0 if pictures
+    were compared and nothing disagrees, else 1.
 
     Example: disasymnet qa laterality archive --out disagreements.csv
     """
@@ -74,5 +74,5 @@ def qa_laterality(
     checked = check(folder, out)
     typer.echo(checked.text(folder))
     typer.echo(RESEARCH)
-    if checked.disagreements:
+    if not checked.passed:
         raise typer.Exit(1)

@@ -55,6 +55,11 @@ class Checked:
     up_unseen: int
     """Pictures of which only the chest wall was compared: nothing in them shows which way is up."""
 
+    @property
+    def passed(self) -> bool:
+        """True if pictures were compared, and none disagrees."""
+        return self.agree > 0 and not self.disagreements
+
     def text(self, folder: Path) -> str:
         """One line a disagreement, one a file that was not compared, then the counts."""
         lines = [f"{_inside(found.path, folder)}: {found.code}: {found.reason}" for found in self.disagreements]
@@ -65,6 +70,8 @@ class Checked:
         codes = Counter(found.code for found in self.not_compared)
         rest = ", ".join(f"{count} {code}" for code, count in sorted(codes.items()))
         counts = f"{self.agree} pictures agree with their tags, {wrong} do not"
+        if not self.agree and not wrong:
+            counts = "nothing could be compared: no file is a picture whose tags tell where its chest wall lies"
         lines.append(counts + (f"; not compared: {rest}" if rest else ""))
         if self.up_unseen:
             lines.append(f"which way is up does not show in {self.up_unseen} of them: there the tags are not checked")
