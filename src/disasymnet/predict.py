@@ -24,6 +24,7 @@ from disasymnet.images.geometry import Geometry
 from disasymnet.images.picture import GreyStep
 from disasymnet.images.preprocess import Prepared, preprocess
 from disasymnet.images.read import LENIENT, Facts, Picture, Reading, read_picture
+from disasymnet.images.tags import placed
 from disasymnet.methods.base import PairOutput
 from disasymnet.records import Pair, Rejected, Scan, Sides
 from disasymnet.terms import Laterality, View
@@ -173,7 +174,7 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
         raise PairingError(f"both pictures show the {_word(sides[0])} breast", hint="A pair needs both breasts.")
     if sides == (Laterality.LEFT, Laterality.RIGHT):
         warnings.append("the files state that the first is the left breast: they were taken in the stated order")
-        return Sides(second, first), view, warnings
+        return _placed(second, first, view), view, warnings
     for place, stated, expected in zip(("first", "second"), sides, Laterality, strict=True):
         if stated is not None and stated is not expected:
             raise PairingError(
@@ -182,7 +183,16 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
             )
         if stated is None:
             warnings.append(f"the {place} file states no side: taken as the {_word(expected)} breast by its place")
-    return Sides(first, second), view, warnings
+    return _placed(first, second, view), view, warnings
+
+
+def _placed(right: Source, left: Source, view: View | None) -> Sides[Source]:
+    """The pair as it is now known: how its pictures should lie depends on breast and view."""
+    both = (
+        replace(source, picture=replace(source.picture, facts=placed(source.picture.facts, side, view)))
+        for source, side in zip((right, left), Laterality, strict=True)
+    )
+    return Sides(*both)
 
 
 def _view(one: Facts, two: Facts) -> View | None:

@@ -170,8 +170,6 @@ class Exposure:
     pixel_mm_from: str | None = None
     orientation: tuple[str, str] | None = None
     """PatientOrientation: the directions of rows and of columns, as `A` and `FR`."""
-    upside_down: bool = False
-    """By PatientOrientation, whatever the picture shows."""
     notes: tuple[str, ...] = ()
     """What was odd or guessed."""
 

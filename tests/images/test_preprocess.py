@@ -146,7 +146,7 @@ def test_no_breast_is_an_error() -> None:
 def test_a_wall_against_the_tags_is_told_and_decides_nothing() -> None:
     mirrored, usual = picture("right", laterality=Laterality.LEFT), picture("left", laterality=Laterality.LEFT)
     told, quiet = (preprocess_single(one, None, ImageSettings(height=64, width=32)) for one in (mirrored, usual))
-    assert "the chest wall lies at the right edge, by the tags of the L breast at the left" in told.warnings
+    assert "the chest wall lies at the right edge, where the L breast hangs as usual at the left" in told.warnings
     assert not any("chest wall" in warning for warning in quiet.warnings)
     np.testing.assert_allclose(told.image, quiet.image, atol=0.02)
     assert not any("chest wall" in w for w in preprocess_single(mirrored, "right", ImageSettings()).warnings)

@@ -15,6 +15,7 @@ from disasymnet.datasets import Tags
 from disasymnet.datasets.below import is_dicom, same_bytes
 from disasymnet.errors import PictureError
 from disasymnet.images.read import Facts, read_facts
+from disasymnet.images.tags import placed
 from disasymnet.progress import track
 from disasymnet.records import Mammogram, Rejected, Scan
 from disasymnet.terms import Laterality, View
@@ -71,6 +72,7 @@ def _conflict(picture: Mammogram, facts: Facts, tags: Tags) -> Rejected | None:
 
 
 def _joined(picture: Mammogram, facts: Facts, tags: Tags) -> Mammogram:
+    facts = placed(facts, picture.laterality, picture.view)
     exposure = facts.exposure
     if exposure is not None and picture.pixel_mm is not None:
         exposure = replace(exposure, pixel_mm_from=None)
@@ -78,8 +80,8 @@ def _joined(picture: Mammogram, facts: Facts, tags: Tags) -> Mammogram:
         picture,
         # A data set without exams has one exam a patient.
         exam=picture.exam or picture.patient,
-        laterality=picture.laterality or facts.laterality,
-        view=picture.view or facts.view,
+        laterality=facts.laterality,
+        view=facts.view,
         pixel_mm=facts.pixel_mm if picture.pixel_mm is None else picture.pixel_mm,
         exposure=exposure,
         identity=facts.identity if tags.identity and picture.identity is None else picture.identity,

@@ -19,7 +19,7 @@ from disasymnet.images.geometry import Geometry
 from disasymnet.images.hanging import wall_by
 from disasymnet.images.picture import Picture
 from disasymnet.images.refusals import refusal
-from disasymnet.images.tags import expected_wall
+from disasymnet.images.tags import expected_wall, head_down
 from disasymnet.records import Edge, Sides
 from disasymnet.settings import ImageSettings
 
@@ -111,10 +111,10 @@ def _find(picture: Picture, wall: Edge | None) -> _Found:
     # A data set that knows its films has the last word; of a DICOM file the tags tell what is usual.
     expected = expected_wall(picture.facts) if wall is None else None
     if expected not in (None, breast.chest_wall):
-        side = picture.facts.laterality
-        what = (
-            f"the chest wall lies at the {breast.chest_wall} edge, by the tags of the {side} breast at the {expected}"
-        )
+        lies = None if picture.facts.exposure is None else picture.facts.exposure.orientation
+        usual = f"where the {picture.facts.laterality} breast hangs as usual"
+        by = usual if wall_by(lies) is None else f"by PatientOrientation {'/'.join(lies or ())}"
+        what = f"the chest wall lies at the {breast.chest_wall} edge, {by} at the {expected}"
         breast = replace(breast, warnings=(*breast.warnings, what))
     flip_y, told = _upright(picture, breast.chest_wall)
     breast = replace(breast, warnings=(*breast.warnings, *told))
@@ -134,7 +134,7 @@ def _upright(picture: Picture, seen: Edge) -> tuple[bool, tuple[str, ...]]:
     A tag whose rows the picture contradicts is a copied or a wrong one: its columns are not believed either.
     """
     exposure = picture.facts.exposure
-    if exposure is None or not exposure.upside_down:
+    if exposure is None or not head_down(picture.facts):
         return False, ()
     said = f"PatientOrientation {'/'.join(exposure.orientation or ())}"
     if wall_by(exposure.orientation) == seen:

@@ -1,0 +1,87 @@
+"""Breast, view and woman that a table or a file's place names, where the tags are silent: judged as if tags had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydicom
+import pytest
+from typer.testing import CliRunner
+
+from disasymnet.checkpoint import Checkpoint
+from disasymnet.cli import app
+from disasymnet.data.cache import Cache, CachedPair
+from disasymnet.predict import Model, Prediction
+from disasymnet.terms import Laterality
+from disasymnet.testkit.studies import ORIENTATIONS, laid, marked
+from tests.datasets.test_agree import Tags, by_scan, listed
+from tests.test_predict import CARD, RECIPE, Marking
+
+NO_SIDE: Tags = {"ImageLaterality": None}
+NO_VIEW: Tags = {"ViewPosition": None, "ViewCodeSequence": None}
+TURNED = "turned the right way up by PatientOrientation A/L"
+NOTE = "upside down by PatientOrientation A/L: preparing turns it, if the chest wall agrees"
+
+
+def prepared(root: Path, out: Path) -> CachedPair:
+    """The cache's only pair, from the command."""
+    words = ["prepare", "table", str(root), "--out", str(out), "--height", "64", "--names", "--workers", "1"]
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 0, ended.output
+    (pair,) = Cache.open(out).pairs
+    return pair
+
+
+def predicted(right: Path, left: Path) -> Prediction:
+    return Model(Checkpoint(Marking(), RECIPE, CARD)).predict(right, left)
+
+
+def lay(path: Path, side: str, lies: str) -> None:
+    """The file's CC in another position, with the tag that says so."""
+    file = pydicom.dcmread(path)
+    file.PixelData = laid(marked(ord(side)), Laterality(side), lies).tobytes()
+    file.PatientOrientation = ORIENTATIONS[lies][side, "CC"].split("\\")
+    file.save_as(path)
+
+
+@pytest.mark.parametrize("silent", [{}, NO_SIDE, NO_VIEW, {**NO_SIDE, **NO_VIEW}])
+def test_upside_down_is_judged_by_the_breast_and_view_of_the_end(tmp_path: Path, silent: Tags) -> None:
+    root = listed(tmp_path / "in", silent, silent)
+    lay(root / "LCC.dcm", "L", "upside down")
+    pair = prepared(root, tmp_path / "cache")
+    assert [each.flip_y for each in pair.geometry] == [False, True]
+    assert {f"left: {NOTE}", f"left: {TURNED}"} <= set(pair.warnings)
+    assert f"left: {NOTE}" in by_scan(root, tmp_path / "out")[0][0]["notes"]
+
+
+@pytest.mark.parametrize("silent", [{}, NO_SIDE])
+def test_predict_judges_by_the_place_that_names_the_breast(tmp_path: Path, silent: Tags) -> None:
+    root = listed(tmp_path / "in", {}, {**silent, **NO_VIEW})
+    lay(root / "LCC.dcm", "L", "upside down")
+    warnings = predicted(root / "RCC.dcm", root / "LCC.dcm").warnings
+    assert {f"left: {NOTE}", f"left: {TURNED}"} <= set(warnings)
+
+
+def test_exchanged_rows_of_a_table_are_told_by_the_chest_wall(tmp_path: Path) -> None:
+    silent: Tags = {**NO_SIDE, "PatientOrientation": None}
+    root = listed(tmp_path / "in", silent, silent)
+    assert not any("chest wall" in line for line in prepared(root, tmp_path / "right").warnings)
+    (root / "RCC.dcm").rename(root / "x.dcm")
+    (root / "LCC.dcm").rename(root / "RCC.dcm")
+    (root / "x.dcm").rename(root / "LCC.dcm")
+    told = {
+        "right: the chest wall lies at the left edge, where the R breast hangs as usual at the right",
+        "left: the chest wall lies at the right edge, where the L breast hangs as usual at the left",
+    }
+    assert told <= set(prepared(root, tmp_path / "wrong").warnings)
+    assert told <= set(predicted(root / "RCC.dcm", root / "LCC.dcm").warnings)
+
+
+def test_films_hang_in_any_way(tmp_path: Path) -> None:
+    film: Tags = {
+        **NO_SIDE, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "PresentationIntentType": None,
+        "PatientOrientation": None,
+    }  # fmt: skip
+    root = listed(tmp_path / "in", film, film)
+    (root / "table.csv").write_text("patient_id,image_path,laterality,view\na,RCC.dcm,L,CC\na,LCC.dcm,R,CC\n")
+    assert not any("chest wall" in line for line in prepared(root, tmp_path / "cache").warnings)
