@@ -165,6 +165,9 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
     one, two = first.picture.facts, second.picture.facts
     if first.sha256 and first.sha256 == second.sha256:
         raise PairingError("both files are the same picture", hint="Give the right and the left breast.")
+    uid, other = ("" if facts.exposure is None else facts.exposure.uid for facts in (one, two))
+    if uid and uid == other:
+        raise PairingError("one SOPInstanceUID stands for both pictures", hint=NEXT_STEP["uid_conflict"])
     if (conflict := contradiction(one.identity, two.identity)) is not None:
         raise PairingError(conflict[1], hint="Both breasts of one exam make a pair.")
     view = _view(one, two)
@@ -356,6 +359,9 @@ def _answers(
             try:
                 seen = model.predict(right, left, strict=strict)
             except PictureError as error:
+                if error.code == "same_file":
+                    lost += [Rejected(path, error.code, error.what, error.hint or "") for path in (right, left)]
+                    continue
                 bad, other = (left, right) if error.where == str(left) else (right, left)
                 lost.append(Rejected(bad, error.code, error.what, error.hint or ""))
                 why = "the picture of the other breast cannot be used"

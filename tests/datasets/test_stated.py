@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pydicom
@@ -11,7 +12,8 @@ from typer.testing import CliRunner
 from disasymnet.checkpoint import Checkpoint
 from disasymnet.cli import app
 from disasymnet.data.cache import Cache, CachedPair
-from disasymnet.predict import Model, Prediction
+from disasymnet.errors import PairingError, PictureError
+from disasymnet.predict import Model, Prediction, predict_folder
 from disasymnet.terms import Laterality
 from disasymnet.testkit.studies import ORIENTATIONS, laid, marked
 from tests.datasets.test_agree import Tags, by_scan, listed
@@ -85,3 +87,31 @@ def test_films_hang_in_any_way(tmp_path: Path) -> None:
     root = listed(tmp_path / "in", film, film)
     (root / "table.csv").write_text("patient_id,image_path,laterality,view\na,RCC.dcm,L,CC\na,LCC.dcm,R,CC\n")
     assert not any("chest wall" in line for line in prepared(root, tmp_path / "cache").warnings)
+
+
+def test_one_object_is_never_both_breasts(tmp_path: Path) -> None:
+    """Two files of one SOPInstanceUID: no pair of a folder or table, so none of two names."""
+    root = listed(tmp_path / "in", {"SOPInstanceUID": "1.2.3"}, {"SOPInstanceUID": "1.2.3"})
+    assert by_scan(root, tmp_path / "out")[1] == {"LCC.dcm": "uid_conflict", "RCC.dcm": "uid_conflict"}
+    with pytest.raises(PairingError, match="one SOPInstanceUID stands for both pictures"):
+        predicted(root / "RCC.dcm", root / "LCC.dcm")
+
+
+def test_the_same_pixels_are_never_both_breasts(tmp_path: Path) -> None:
+    """Under names, UIDs and tags of their own, as a wrong export writes them."""
+    root = listed(tmp_path / "in", {}, {})
+    right, left = (pydicom.dcmread(root / name) for name in ("RCC.dcm", "LCC.dcm"))
+    left.PixelData = right.PixelData
+    left.save_as(root / "LCC.dcm")
+    for dataset in ("table", "folder"):
+        words = ["prepare", dataset, str(root), "--out", str(tmp_path / dataset), "--height", "64", "--names"]
+        assert CliRunner().invoke(app, [*words, "--workers", "1"]).exit_code != 0
+        with (tmp_path / dataset / "rejected.csv").open(newline="") as file:
+            codes = {row["picture"].split("/")[-1]: row["code"] for row in csv.DictReader(file)}
+        assert {codes[name] for name in ("RCC.dcm", "LCC.dcm")} == {"same_file"}
+    with pytest.raises(PictureError, match="the very same pixels") as caught:
+        predicted(root / "RCC.dcm", root / "LCC.dcm")
+    assert caught.value.code == "same_file"
+    answers, rejected = predict_folder(Model(Checkpoint(Marking(), RECIPE, CARD)), root)
+    assert list(answers) == []
+    assert [entry.code for entry in rejected if entry.path.suffix == ".dcm"] == ["same_file", "same_file"]

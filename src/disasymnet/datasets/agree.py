@@ -15,6 +15,7 @@ from disasymnet.datasets import Tags
 from disasymnet.datasets.below import is_dicom, same_bytes
 from disasymnet.errors import PictureError
 from disasymnet.images.read import Facts, read_facts
+from disasymnet.images.refusals import NEXT_STEP as PICTURE_STEP
 from disasymnet.images.tags import placed
 from disasymnet.progress import track
 from disasymnet.records import Mammogram, Rejected, Scan
@@ -24,7 +25,7 @@ _LOOK = "Look at the picture (`disasymnet explain FILE --out DIR`) and correct t
 NEXT_STEP = {
     "laterality_conflict": _LOOK,
     "view_conflict": _LOOK,
-    "same_file": "Give each breast a picture of its own: one file was named, or copied, for both.",
+    "same_file": PICTURE_STEP["same_file"],
 }
 
 

@@ -82,8 +82,10 @@ def preprocess(pictures: Sides[Picture], walls: Sides[Edge | None], settings: Im
 
     `walls` names the edge of each file with the chest wall where the data set knows it. If one breast does not fit at
     the wanted scale, both are shrunk; if a pixel size is unknown, the pair is fitted; both leave a warning.
-    PictureError if a picture holds no breast.
+    PictureError if a picture holds no breast, or both hold the same pixels (`same_file`).
     """
+    if np.array_equal(pictures.right.pixels, pictures.left.pixels):
+        raise refusal("same_file", "the picture of the other breast holds the very same pixels")
     right, left = _prepare(tuple(pictures), tuple(walls), settings)
     return Sides(right, left)
 
