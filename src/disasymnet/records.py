@@ -158,6 +158,8 @@ class Exposure:
     columns: int = 0
     taken: float | None = field(default=None, repr=False)
     """Time of the acquisition, seconds of its day."""
+    day: int | None = field(default=None, repr=False)
+    """Day of the acquisition, counted as `datetime.date.toordinal` does."""
     number: int | None = None
     """InstanceNumber."""
     uid: str = field(default="", repr=False)

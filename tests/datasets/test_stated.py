@@ -13,9 +13,9 @@ from disasymnet.checkpoint import Checkpoint
 from disasymnet.cli import app
 from disasymnet.data.cache import Cache, CachedPair
 from disasymnet.errors import PairingError, PictureError
-from disasymnet.predict import Model, Prediction, predict_folder
+from disasymnet.predict import Model, Prediction, pairs_in, predict_folder
 from disasymnet.terms import Laterality
-from disasymnet.testkit.studies import ORIENTATIONS, laid, marked
+from disasymnet.testkit.studies import ORIENTATIONS, Shot, Study, laid, marked
 from tests.datasets.test_agree import Tags, by_scan, listed
 from tests.test_predict import CARD, RECIPE, Marking
 
@@ -115,3 +115,35 @@ def test_the_same_pixels_are_never_both_breasts(tmp_path: Path) -> None:
     answers, rejected = predict_folder(Model(Checkpoint(Marking(), RECIPE, CARD)), root)
     assert list(answers) == []
     assert [entry.code for entry in rejected if entry.path.suffix == ".dcm"] == ["same_file", "same_file"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "said"), [("StudyDate", "the date of the study"), ("AccessionNumber", "AccessionNumber")]
+)
+def test_one_study_uid_silences_no_other_tag(tmp_path: Path, tag: str, said: str) -> None:
+    root = listed(tmp_path / "in", {tag: "20200101"}, {tag: "20200120"})
+    told = f"{said} differs between the two pictures: is it one study?"
+    assert told in by_scan(root, tmp_path / "out")[0][0]["notes"]
+    assert told in prepared(root, tmp_path / "cache").warnings
+    assert told in predicted(root / "RCC.dcm", root / "LCC.dcm").warnings
+    root = listed(tmp_path / "same", {tag: "20200101"}, {tag: "20200101"})
+    assert "is it one study?" not in by_scan(root, tmp_path / "quiet")[0][0]["notes"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "other"),
+    [
+        ({"AcquisitionDate": "20200101", "AcquisitionTime": "1000"}, {"AcquisitionDate": "20200120"}),
+        ({"ContentDate": "20200101", "AcquisitionTime": "1000"}, {"ContentDate": "20200120"}),
+        ({"AcquisitionDateTime": "20200101100000"}, {"AcquisitionDateTime": "20200120100500"}),
+        ({"AcquisitionDateTime": "20200101100000"}, {"AcquisitionDateTime": "20200101120000.5+0100"}),
+    ],
+)
+def test_of_two_days_those_of_one_are_taken(tmp_path: Path, mine: Tags, other: Tags) -> None:
+    """The later picture, with the higher number and the nearer time of day, belongs to another day or sitting."""
+    root = listed(tmp_path / "in", {**mine, "InstanceNumber": 1}, mine)
+    late: Tags = {**({"AcquisitionTime": "1005"} if "AcquisitionTime" in mine else {}), **other, "InstanceNumber": 2}
+    Study("anna", ()).write(root / "late.dcm", Shot("RCC.2", tags=late), 5)
+    (pair,), rejected = pairs_in(root)
+    assert (pair.pictures.right.path.name, pair.pictures.left.path.name) == ("RCC.dcm", "LCC.dcm")
+    assert "superseded" in {entry.code for entry in rejected}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from disasymnet.images.hanging import (
     Orientation,
@@ -72,7 +73,8 @@ def facts(header: Header, texts: Texts) -> Facts:
             low_energy=low_energy,
             rows=header.whole("Rows"),
             columns=header.whole("Columns"),
-            taken=_seconds(header.text("AcquisitionTime")),
+            taken=_seconds(header.text("AcquisitionTime") or header.text("AcquisitionDateTime")[8:]),
+            day=_day(header),
             number=int(number) if re.fullmatch(r"[+-]?\d{1,12}", number := header.text("InstanceNumber")) else None,
             uid=header.text("SOPInstanceUID"),
             laterality_from=side_from,
@@ -139,9 +141,19 @@ def _hanging(found: Facts) -> Iterator[str]:
         yield f"PatientOrientation {said} is that of the other breast's {found.view}{or_turned}"
 
 
+def _day(header: Header) -> int | None:
+    """The day on which the picture was taken; None where no tag names one."""
+    for tag in ("AcquisitionDate", "AcquisitionDateTime", "ContentDate"):
+        try:
+            return datetime.strptime(header.text(tag)[:8], "%Y%m%d").toordinal()
+        except ValueError:
+            continue
+    return None
+
+
 def _seconds(text: str) -> float | None:
-    """DICOM's time of day in seconds; None where it is none."""
-    known = re.fullmatch(r"(\d\d):?(\d\d)?:?(\d\d(?:\.\d+)?)?", text)
+    """DICOM's time of day in seconds, its zone left out; None where it is none."""
+    known = re.fullmatch(r"(\d\d):?(\d\d)?:?(\d\d(?:\.\d+)?)?(?:[+-]\d{4})?", text)
     if known is None:
         return None
     return sum(float(part or 0) * unit for part, unit in zip(known.groups(), (3600, 60, 1), strict=True))
