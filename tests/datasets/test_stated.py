@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from disasymnet.checkpoint import Checkpoint
 from disasymnet.cli import app
 from disasymnet.data.cache import Cache, CachedPair
-from disasymnet.errors import PairingError, PictureError
+from disasymnet.errors import DatasetError, PairingError, PictureError
 from disasymnet.predict import Model, Prediction, pairs_in, predict_folder
 from disasymnet.terms import Laterality
 from disasymnet.testkit.studies import ORIENTATIONS, Shot, Study, laid, marked
@@ -147,3 +147,38 @@ def test_of_two_days_those_of_one_are_taken(tmp_path: Path, mine: Tags, other: T
     (pair,), rejected = pairs_in(root)
     assert (pair.pictures.right.path.name, pair.pictures.left.path.name) == ("RCC.dcm", "LCC.dcm")
     assert "superseded" in {entry.code for entry in rejected}
+
+
+def test_one_woman_under_two_names_is_an_error(tmp_path: Path) -> None:
+    """She would stand in two splits; where PatientID was replaced, or two issuers gave it, she is two."""
+    root = tmp_path / "in"
+    two: Tags = {"IssuerOfPatientID": "b"}
+    for name, tags in (("anna", {}), ("berta", {}), ("clara", two)):
+        one = {**tags, "PatientID": "X1", "StudyInstanceUID": f"1.2.{ord(name[0])}"}
+        for side in ("RCC", "LCC"):
+            shot = Shot(side, tags={**one, **({"IssuerOfPatientID": "a"} if name == "berta" else {})})
+            Study(name, ()).write(root / f"{name}{side}.dcm", shot, ord(side[0]))
+
+    def rows(*names: str, cell: str = "") -> None:
+        lines = [f"{name},{name}{side}.dcm,{side[0]},CC,{cell}" for name in names for side in ("RCC", "LCC")]
+        head = "patient_id,image_path,laterality,view,deidentified"
+        (root / "table.csv").write_text("\n".join([head, *lines]) + "\n")
+
+    rows("anna", "berta")
+    for command in (["scan", str(root), "--dataset", "table"], ["describe", "table", str(root)]):
+        ended = CliRunner().invoke(app, command)
+        assert isinstance(ended.exception, DatasetError)
+        assert "patients anna and berta are one by the PatientID of their files" in str(ended.exception)
+    rows("berta", "clara")
+    assert len(by_scan(root, tmp_path / "issuers")[0]) == 2
+    rows("anna", "berta", cell="1")
+    assert len(by_scan(root, tmp_path / "replaced")[0]) == 2
+
+
+def test_replaced_uids_of_pictures_are_not_compared(tmp_path: Path) -> None:
+    """De-identifying gave every file of the table one SOPInstanceUID."""
+    uid: Tags = {"SOPInstanceUID": "1.2.3"}
+    root = listed(tmp_path / "in", uid, uid, "laterality,view,deidentified")
+    (pair,), left_out = by_scan(root, tmp_path / "out")
+    assert (pair["right"], pair["left"], left_out) == ("RCC.dcm", "LCC.dcm", {})
+    assert prepared(root, tmp_path / "cache").view.value == "CC"
