@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import importlib
 import ast
+import importlib
 import re
 from pathlib import Path
 
