@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 from pathlib import Path
@@ -71,3 +72,35 @@ def test_imports_in_the_docs_work() -> None:
         _, module, _, names = line.split(maxsplit=3)
         for name in names.split(", "):
             assert hasattr(importlib.import_module(module), name), line
+
+
+def _codes() -> set[str]:
+    """Every code of those left out that the sources write: in a call, or as a key of a table of next steps."""
+    found: set[str] = set()
+    for path in (ROOT / "src" / "disasymnet").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            words: list[ast.expr | None] = []
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if name in ("Rejected", "_rejected", "reject"):
+                    words += node.args[1:2]
+                elif name in ("refusal", "StreamError"):
+                    words += node.args[:1]
+                words += [keyword.value for keyword in node.keywords if keyword.arg == "code"]
+            elif isinstance(node, ast.Assign) and any(getattr(one, "id", "") == "NEXT_STEP" for one in node.targets):
+                words += node.value.keys if isinstance(node.value, ast.Dict) else []
+            found |= {
+                one.value
+                for word in words
+                for one in ([word.body, word.orelse] if isinstance(word, ast.IfExp) else [word])
+                if isinstance(one, ast.Constant) and isinstance(one.value, str) and re.fullmatch("[a-z_]+", one.value)
+            }
+    return found
+
+
+def test_every_code_of_those_left_out_stands_in_a_document() -> None:
+    pages = [ROOT / "docs" / "dicom.md", *sorted((ROOT / "docs" / "data-sets").glob("*.md"))]
+    told = {word for page in pages for word in re.findall(r"`([a-z_]+)`", page.read_text(encoding="utf-8"))}
+    codes = _codes()
+    assert {"damaged", "unpaired", "ics", "partner", "truth_size"} <= codes
+    assert sorted(codes - told) == []

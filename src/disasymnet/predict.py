@@ -24,6 +24,7 @@ from disasymnet.images.geometry import Geometry
 from disasymnet.images.picture import GreyStep
 from disasymnet.images.preprocess import Prepared, preprocess
 from disasymnet.images.read import LENIENT, Facts, Picture, Reading, read_picture
+from disasymnet.images.tags import placed
 from disasymnet.methods.base import PairOutput
 from disasymnet.records import Pair, Rejected, Scan, Sides
 from disasymnet.terms import Laterality, View
@@ -164,6 +165,9 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
     one, two = first.picture.facts, second.picture.facts
     if first.sha256 and first.sha256 == second.sha256:
         raise PairingError("both files are the same picture", hint="Give the right and the left breast.")
+    uid, other = ("" if facts.exposure is None else facts.exposure.uid for facts in (one, two))
+    if uid and uid == other:
+        raise PairingError("one SOPInstanceUID stands for both pictures", hint=NEXT_STEP["uid_conflict"])
     if (conflict := contradiction(one.identity, two.identity)) is not None:
         raise PairingError(conflict[1], hint="Both breasts of one exam make a pair.")
     view = _view(one, two)
@@ -173,7 +177,7 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
         raise PairingError(f"both pictures show the {_word(sides[0])} breast", hint="A pair needs both breasts.")
     if sides == (Laterality.LEFT, Laterality.RIGHT):
         warnings.append("the files state that the first is the left breast: they were taken in the stated order")
-        return Sides(second, first), view, warnings
+        return _placed(second, first, view), view, warnings
     for place, stated, expected in zip(("first", "second"), sides, Laterality, strict=True):
         if stated is not None and stated is not expected:
             raise PairingError(
@@ -182,7 +186,16 @@ def as_pair(first: Source, second: Source) -> tuple[Sides[Source], View | None, 
             )
         if stated is None:
             warnings.append(f"the {place} file states no side: taken as the {_word(expected)} breast by its place")
-    return Sides(first, second), view, warnings
+    return _placed(first, second, view), view, warnings
+
+
+def _placed(right: Source, left: Source, view: View | None) -> Sides[Source]:
+    """The pair as it is now known: how its pictures should lie depends on breast and view."""
+    both = (
+        replace(source, picture=replace(source.picture, facts=placed(source.picture.facts, side, view)))
+        for source, side in zip((right, left), Laterality, strict=True)
+    )
+    return Sides(*both)
 
 
 def _view(one: Facts, two: Facts) -> View | None:
@@ -346,6 +359,9 @@ def _answers(
             try:
                 seen = model.predict(right, left, strict=strict)
             except PictureError as error:
+                if error.code == "same_file":
+                    lost += [Rejected(path, error.code, error.what, error.hint or "") for path in (right, left)]
+                    continue
                 bad, other = (left, right) if error.where == str(left) else (right, left)
                 lost.append(Rejected(bad, error.code, error.what, error.hint or ""))
                 why = "the picture of the other breast cannot be used"

@@ -158,6 +158,8 @@ class Exposure:
     columns: int = 0
     taken: float | None = field(default=None, repr=False)
     """Time of the acquisition, seconds of its day."""
+    day: int | None = field(default=None, repr=False)
+    """Day of the acquisition, counted as `datetime.date.toordinal` does."""
     number: int | None = None
     """InstanceNumber."""
     uid: str = field(default="", repr=False)
@@ -170,8 +172,6 @@ class Exposure:
     pixel_mm_from: str | None = None
     orientation: tuple[str, str] | None = None
     """PatientOrientation: the directions of rows and of columns, as `A` and `FR`."""
-    upside_down: bool = False
-    """By PatientOrientation, whatever the picture shows."""
     notes: tuple[str, ...] = ()
     """What was odd or guessed."""
 

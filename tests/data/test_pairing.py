@@ -89,11 +89,14 @@ def chosen(*pictures: Mammogram) -> tuple[list[tuple[str, str]], dict[str, str]]
 
 def test_of_repeats_the_rule_takes_one_and_lists_the_others() -> None:
     """Pixel size, then detector size, then sitting, then the plain view, then InstanceNumber, then time."""
-    left = taken("l", L, taken=1000.0, number=1)
+    left = taken("l", L, taken=1000.0, day=1, number=1)
     better_first = [
         ({}, {"mm": 0.05, "number": 9}),
         ({}, {"columns": 20, "number": 9}),
         ({"taken": 1100.0}, {"taken": 9000.0, "number": 9}),
+        ({"taken": 1100.0, "day": 1}, {"taken": 1100.0, "day": 20, "number": 9}),  # one hour, another day
+        ({"taken": 9000.0, "day": 1}, {"taken": 1100.0, "day": 20, "number": 9}),  # no sitting, but one day
+        ({"day": 1}, {"day": 20, "number": 9}),
         ({}, {"extra": True, "number": 9}),
         ({"number": 2, "taken": 1000.0}, {"number": 1, "taken": 1200.0}),
         ({"taken": 1200.0}, {"taken": 1000.0}),

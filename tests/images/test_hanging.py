@@ -121,7 +121,7 @@ def test_a_tag_that_the_chest_wall_contradicts_turns_nothing(tmp_path: Path) -> 
     """A tag copied from another picture: the columns of it are as wrong as its rows."""
     got = prepared(file(tmp_path / "x.dcm", "L", "CC", "usual", PatientOrientation="P\\L"))
     assert mark_lies(got.image, got.breast) == "upright"
-    assert "the chest wall lies at the left edge, by the tags of the L breast at the right" in got.warnings
+    assert "the chest wall lies at the left edge, by PatientOrientation P/L at the right" in got.warnings
     assert "upside down by PatientOrientation P/L, but the chest wall contradicts it: not turned" in got.warnings
 
 

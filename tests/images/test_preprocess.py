@@ -63,14 +63,14 @@ def test_fixed_millimetres() -> None:
 
 
 def test_sides_of_different_detectors_get_one_scale() -> None:
-    both = preprocess(Sides(picture(pixel_mm=0.4), picture(pixel_mm=0.2)), NO_WORD, MM)
+    both = preprocess(Sides(picture("right", pixel_mm=0.4), picture(pixel_mm=0.2)), NO_WORD, MM)
     assert both.right.geometry.step[0] == pytest.approx(2)
     assert both.left.geometry.step[0] == pytest.approx(4)
     assert both.right.pixel_mm == both.left.pixel_mm == pytest.approx(0.8)
 
 
 def test_if_one_does_not_fit_both_shrink() -> None:
-    both = preprocess(Sides(picture(pixel_mm=1.0), picture(pixel_mm=0.4)), NO_WORD, MM)
+    both = preprocess(Sides(picture("right", pixel_mm=1.0), picture(pixel_mm=0.4)), NO_WORD, MM)
     for side in both:
         assert "does not fit" in side.warnings[0]
         assert side.pixel_mm == both.right.pixel_mm
@@ -90,7 +90,7 @@ def test_fit_fills_the_frame_with_the_larger_breast() -> None:
 
 
 def test_unknown_pixel_size_is_fitted_and_told() -> None:
-    both = preprocess(Sides(picture(pixel_mm=None), picture()), NO_WORD, MM)
+    both = preprocess(Sides(picture("right", pixel_mm=None), picture()), NO_WORD, MM)
     assert both.right.pixel_mm is None
     assert both.right.geometry.step == both.left.geometry.step
     assert "pixel size is unknown" in both.left.warnings[-1]
@@ -146,7 +146,7 @@ def test_no_breast_is_an_error() -> None:
 def test_a_wall_against_the_tags_is_told_and_decides_nothing() -> None:
     mirrored, usual = picture("right", laterality=Laterality.LEFT), picture("left", laterality=Laterality.LEFT)
     told, quiet = (preprocess_single(one, None, ImageSettings(height=64, width=32)) for one in (mirrored, usual))
-    assert "the chest wall lies at the right edge, by the tags of the L breast at the left" in told.warnings
+    assert "the chest wall lies at the right edge, where the L breast hangs as usual at the left" in told.warnings
     assert not any("chest wall" in warning for warning in quiet.warnings)
     np.testing.assert_allclose(told.image, quiet.image, atol=0.02)
     assert not any("chest wall" in w for w in preprocess_single(mirrored, "right", ImageSettings()).warnings)

@@ -19,6 +19,7 @@ from disasymnet.data.tasks import BadPictureError, Made, Task, each, rejections
 from disasymnet.errors import CacheError, PictureError
 from disasymnet.images.preprocess import PREPROCESSING, Prepared, preprocess, preprocess_single
 from disasymnet.images.read import LENIENT, Picture, Reading, read_picture
+from disasymnet.images.tags import placed
 from disasymnet.records import Mammogram, MaskFile, Sides
 from disasymnet.settings import ImageSettings
 from disasymnet.terms import Laterality
@@ -140,13 +141,13 @@ def read_stated(stated: Mammogram, reading: Reading = LENIENT) -> Picture:
     if stated.pixel_mm is not None and facts.pixel_mm is not None and abs(stated.pixel_mm / facts.pixel_mm - 1) > 0.01:
         sizes = f"the data set says {stated.pixel_mm:.4g} mm a pixel, the file {facts.pixel_mm:.4g}"
         notes.append(f"{sizes}: the data set is believed")
+    facts = replace(facts, notes=tuple(notes))
     return replace(
         picture,
         facts=replace(
-            facts,
+            placed(facts, stated.laterality, stated.view),
             pixel_mm=facts.pixel_mm if stated.pixel_mm is None else stated.pixel_mm,
             detector=stated.detector or facts.detector,
-            notes=tuple(notes),
         ),
     )
 

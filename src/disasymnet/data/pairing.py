@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from disasymnet.records import Identity, Mammogram, Pair, Rejected, Sides
+from disasymnet.records import Exposure, Identity, Mammogram, Pair, Rejected, Sides
 from disasymnet.terms import Laterality, View
 
 Key = tuple[str, str, View, bool]
@@ -55,9 +55,9 @@ def pair_up(pictures: Iterable[Mammogram]) -> tuple[list[Pair], list[Rejected]]:
 
     The codes are those of `NEXT_STEP`. Two files whose tags name two patients or two studies make no pair, whatever
     their data set says. Of several pictures of one breast those two are taken that their data set counts first, if it
-    counts; that share pixel size, detector size and sitting, where such are there; then those without a further view
-    modifier; then those with the highest InstanceNumber, then the latest. The others are `superseded`. Where nothing
-    tells them apart, as in sets without tags, all are `duplicate`.
+    counts; that share pixel size, detector size and sitting (or, if none does, day), where such are there; then those
+    without a further view modifier; then those with the highest InstanceNumber, then the latest. The others are
+    `superseded`. Where nothing tells them apart, as in sets without tags, all are `duplicate`.
     """
     unique, rejected = _without_copies(list(pictures))
     groups: dict[Key, list[Mammogram]] = defaultdict(list)
@@ -96,11 +96,19 @@ def contradiction(one: Identity | None, two: Identity | None) -> tuple[str, str]
 
 
 def doubts(one: Identity | None, two: Identity | None) -> list[str]:
-    """What makes one ask whether two files that are not in contradiction are of one woman."""
+    """What makes one ask whether two files that are not in contradiction are of one woman and one study."""
     if one is None or two is None:
         return []
-    named = (("PatientName", one.name, two.name), ("PatientBirthDate", one.born, two.born))
-    return [f"{tag} differs between the two pictures: is it one woman?" for tag, *both in named if _differ(*both)]
+    named = (
+        ("PatientName", one.name, two.name, "woman"),
+        ("PatientBirthDate", one.born, two.born, "woman"),
+        # They would be a contradiction, had the studies not one UID.
+        ("the date of the study", one.day, two.day, "study"),
+        ("AccessionNumber", one.accession, two.accession, "study"),
+    )
+    return [
+        f"{tag} differs between the two pictures: is it one {what}?" for tag, *both, what in named if _differ(*both)
+    ]
 
 
 def _differ(one: str, two: str) -> bool:
@@ -227,17 +235,29 @@ def _rank(right: Mammogram | None, left: Mammogram | None) -> tuple[float, ...]:
     order = -sum(each.repeat for each in there)
     if len(tags) < len(there):
         return (agree, order)
-    times = [each.taken for each in tags if each.taken is not None]
     return (
         agree,
         order,
         _same_size(there),
         len({(each.rows, each.columns) for each in tags}) < 2,
-        not times or max(times) - min(times) <= _SITTING_S,
+        _nearness(tags),
         -sum(each.extra for each in tags),
         sum(_known(each.number) for each in tags),
+        sum(_known(each.day) for each in tags),
         sum(_known(each.taken) for each in tags),
     )
+
+
+def _nearness(tags: Sequence[Exposure]) -> int:
+    """2 for one sitting, 1 for one day, 0 for two; a date or a time that is not known tells nothing apart."""
+    days = [each.day for each in tags if each.day is not None]
+    times = [each.taken for each in tags if each.taken is not None]
+    one_day = len(set(days)) < 2
+    if not one_day:
+        if len(times) < len(tags):
+            return 0
+        times = [day * 86400 + time for day, time in zip(days, times, strict=True)]  # a sitting may pass midnight
+    return 2 if not times or max(times) - min(times) <= _SITTING_S else int(one_day)
 
 
 def _known(value: float | None) -> float:

@@ -21,6 +21,8 @@ class Tags:
     its own."""
     ml_is_mlo: bool = False
     """The set writes ML for MLO."""
+    one_woman: bool = False
+    """Two of its patients with one PatientID are an error: they would be one woman in two splits."""
 
 
 _ALL_TAGS = Tags()
@@ -98,7 +100,9 @@ DATASETS: dict[str, Dataset] = {
         _module("cmmd"), True, "digital exams of 1,775 women with a biopsied breast; no place, no normal", whole=True
     ),
     "folder": Dataset(_module("folder"), False, "any folder of DICOM mammograms, known by their tags", tags=None),
-    "table": Dataset(_module("table"), False, "your own pictures, named by a CSV or Parquet table"),
+    "table": Dataset(
+        _module("table"), False, "your own pictures, named by a CSV or Parquet table", tags=Tags(one_woman=True)
+    ),
     "phantom": Dataset(
         _module("phantom"), True, "computed exams with known lesions, from `disasymnet phantom`", tags=None
     ),

@@ -13,17 +13,23 @@ from pathlib import Path
 
 from disasymnet.datasets import Tags
 from disasymnet.datasets.below import is_dicom, same_bytes
-from disasymnet.errors import PictureError
+from disasymnet.errors import DatasetError, PictureError
 from disasymnet.images.read import Facts, read_facts
+from disasymnet.images.refusals import NEXT_STEP as PICTURE_STEP
+from disasymnet.images.tags import placed
 from disasymnet.progress import track
 from disasymnet.records import Mammogram, Rejected, Scan
 from disasymnet.terms import Laterality, View
 
 _LOOK = "Look at the picture (`disasymnet explain FILE --out DIR`) and correct the table or the tag."
+_TWO_NAMES = (
+    "Give one woman one patient_id, so that she stands in one split; where PatientID was replaced by one word for all, "
+    "fill `deidentified` with 1."
+)
 NEXT_STEP = {
     "laterality_conflict": _LOOK,
     "view_conflict": _LOOK,
-    "same_file": "Give each breast a picture of its own: one file was named, or copied, for both.",
+    "same_file": PICTURE_STEP["same_file"],
 }
 
 
@@ -32,7 +38,8 @@ def compare(found: Scan, tags: Tags) -> Scan:
 
     Left out are files whose headers are refused (`disasymnet.images.read.read_facts`), those whose tags name another
     breast or view (`laterality_conflict`, `view_conflict`), and the same bytes as both breasts of an exam
-    (`same_file`). What a data set does not state of side, view and pixel size comes from the tags.
+    (`same_file`). What a data set does not state of side, view and pixel size comes from the tags. DatasetError if the
+    set must not give a woman two names, and does.
     """
     rejected = list(found.rejected)
     twice = {picture.path: picture for picture in _same_files(found.pictures)}
@@ -56,7 +63,24 @@ def compare(found: Scan, tags: Tags) -> Scan:
             conflict = _conflict(picture, known, tags)
             rejected += [] if conflict is None else [conflict]
             kept += [] if conflict is not None else [_joined(picture, known, tags)]
+    if tags.one_woman:
+        _check_women(kept)
     return replace(found, pictures=tuple(kept), rejected=tuple(rejected))
+
+
+def _check_women(pictures: list[Mammogram]) -> None:
+    """DatasetError where files of one PatientID, and not of two issuers, are called two patients."""
+    seen: dict[str, dict[str, Mammogram]] = defaultdict(dict)
+    for picture in pictures:
+        identity = picture.identity
+        if identity is None or not identity.patient:
+            continue
+        known = seen[identity.patient]
+        for issuer, other in known.items():
+            if other.patient != picture.patient and (issuer == identity.issuer or "" in (issuer, identity.issuer)):
+                what = f"patients {other.patient} and {picture.patient} are one by the PatientID of their files"
+                raise DatasetError(what, where=f"{other.path.name} and {picture.path.name}", hint=_TWO_NAMES)
+        known.setdefault(identity.issuer, picture)
 
 
 def _conflict(picture: Mammogram, facts: Facts, tags: Tags) -> Rejected | None:
@@ -71,15 +95,19 @@ def _conflict(picture: Mammogram, facts: Facts, tags: Tags) -> Rejected | None:
 
 
 def _joined(picture: Mammogram, facts: Facts, tags: Tags) -> Mammogram:
+    facts = placed(facts, picture.laterality, picture.view)
     exposure = facts.exposure
     if exposure is not None and picture.pixel_mm is not None:
         exposure = replace(exposure, pixel_mm_from=None)
+    if exposure is not None and picture.identity is not None:
+        # The set says that the files' own identifiers name nothing, be it a woman, a study or a picture.
+        exposure = replace(exposure, uid="")
     return replace(
         picture,
         # A data set without exams has one exam a patient.
         exam=picture.exam or picture.patient,
-        laterality=picture.laterality or facts.laterality,
-        view=picture.view or facts.view,
+        laterality=facts.laterality,
+        view=facts.view,
         pixel_mm=facts.pixel_mm if picture.pixel_mm is None else picture.pixel_mm,
         exposure=exposure,
         identity=facts.identity if tags.identity and picture.identity is None else picture.identity,

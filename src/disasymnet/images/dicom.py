@@ -23,7 +23,7 @@ from disasymnet.images.kinds import refuse_other_kinds
 from disasymnet.images.picture import Facts, Picture, Reading
 from disasymnet.images.refusals import refusal
 from disasymnet.images.skeleton import Skeleton, walk
-from disasymnet.images.tags import WEAK, expected_wall, facts
+from disasymnet.images.tags import WEAK, expected_wall, facts, head_down
 from disasymnet.images.views import Texts
 
 
@@ -124,7 +124,7 @@ def _refuse_weak(header: Header, found: Facts) -> None:
 
 def _refuse_hanging(header: Header, found: Facts) -> None:
     """Strict mode: nothing in a CC shows which way is up, so that a tag alone would decide."""
-    if found.exposure is not None and found.exposure.upside_down:
+    if found.exposure is not None and head_down(found):
         said = "/".join(found.exposure.orientation or ())
         what = f"by PatientOrientation {said} the {found.view} of the {found.laterality} breast lies upside down"
         raise header.refusal("strict_orientation", what, "PatientOrientation")

@@ -19,7 +19,7 @@ from disasymnet.images.geometry import Geometry
 from disasymnet.images.hanging import wall_by
 from disasymnet.images.picture import Picture
 from disasymnet.images.refusals import refusal
-from disasymnet.images.tags import expected_wall
+from disasymnet.images.tags import expected_wall, head_down
 from disasymnet.records import Edge, Sides
 from disasymnet.settings import ImageSettings
 
@@ -82,8 +82,10 @@ def preprocess(pictures: Sides[Picture], walls: Sides[Edge | None], settings: Im
 
     `walls` names the edge of each file with the chest wall where the data set knows it. If one breast does not fit at
     the wanted scale, both are shrunk; if a pixel size is unknown, the pair is fitted; both leave a warning.
-    PictureError if a picture holds no breast.
+    PictureError if a picture holds no breast, or both hold the same pixels (`same_file`).
     """
+    if np.array_equal(pictures.right.pixels, pictures.left.pixels):
+        raise refusal("same_file", "the picture of the other breast holds the very same pixels")
     right, left = _prepare(tuple(pictures), tuple(walls), settings)
     return Sides(right, left)
 
@@ -111,10 +113,10 @@ def _find(picture: Picture, wall: Edge | None) -> _Found:
     # A data set that knows its films has the last word; of a DICOM file the tags tell what is usual.
     expected = expected_wall(picture.facts) if wall is None else None
     if expected not in (None, breast.chest_wall):
-        side = picture.facts.laterality
-        what = (
-            f"the chest wall lies at the {breast.chest_wall} edge, by the tags of the {side} breast at the {expected}"
-        )
+        lies = None if picture.facts.exposure is None else picture.facts.exposure.orientation
+        usual = f"where the {picture.facts.laterality} breast hangs as usual"
+        by = usual if wall_by(lies) is None else f"by PatientOrientation {'/'.join(lies or ())}"
+        what = f"the chest wall lies at the {breast.chest_wall} edge, {by} at the {expected}"
         breast = replace(breast, warnings=(*breast.warnings, what))
     flip_y, told = _upright(picture, breast.chest_wall)
     breast = replace(breast, warnings=(*breast.warnings, *told))
@@ -134,7 +136,7 @@ def _upright(picture: Picture, seen: Edge) -> tuple[bool, tuple[str, ...]]:
     A tag whose rows the picture contradicts is a copied or a wrong one: its columns are not believed either.
     """
     exposure = picture.facts.exposure
-    if exposure is None or not exposure.upside_down:
+    if exposure is None or not head_down(picture.facts):
         return False, ()
     said = f"PatientOrientation {'/'.join(exposure.orientation or ())}"
     if wall_by(exposure.orientation) == seen:

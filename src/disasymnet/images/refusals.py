@@ -51,6 +51,7 @@ NEXT_STEP = {
     "laterality_conflict": "Have the sender correct Laterality, ImageLaterality or the anatomic codes.",
     "view_conflict": "Have the sender correct ViewCodeSequence or ViewPosition.",
     "turned": "Have its sender turn the picture, the chest wall at its left or right edge, or correct the tag.",
+    "same_file": "Give each breast a picture of its own: one picture was named, or copied, for both.",
     # What strict mode asks for
     "strict_film": f"Digitised film and Secondary Captures are research data. {_LENIENT}",
     "strict_raster": f"Only DICOM states what a picture shows. {_LENIENT}",

@@ -7,6 +7,9 @@ PatientOrientation and side and view into PatientID: this is read, and noted.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 
 from disasymnet.images.hanging import (
     Orientation,
@@ -50,12 +53,11 @@ def facts(header: Header, texts: Texts) -> Facts:
         notes.append(f"not a screening view: {shown.special.replace('_', ' ')}")
     if shown.implant_displaced and implant == "NO":
         notes.append("implant displaced, where BreastImplantPresent says that there is none")
-    lies, head_down = _hanging(header, shown.view, laterality, notes)
     low_energy = is_low_energy(header, texts)
     if low_energy:
         notes.append("low-energy picture of a contrast mammogram")
     pixel_mm, size_from = _pixel_mm(header, notes)
-    return Facts(
+    found = Facts(
         laterality=laterality,
         view=shown.view,
         pixel_mm=pixel_mm,
@@ -71,46 +73,87 @@ def facts(header: Header, texts: Texts) -> Facts:
             low_energy=low_energy,
             rows=header.whole("Rows"),
             columns=header.whole("Columns"),
-            taken=_seconds(header.text("AcquisitionTime")),
+            taken=_seconds(header.text("AcquisitionTime") or header.text("AcquisitionDateTime")[8:]),
+            day=_day(header),
             number=int(number) if re.fullmatch(r"[+-]?\d{1,12}", number := header.text("InstanceNumber")) else None,
             uid=header.text("SOPInstanceUID"),
             laterality_from=side_from,
             view_from=shown.view_from,
             pixel_mm_from=size_from,
-            orientation=lies,
-            upside_down=head_down,
+            orientation=_orientation(header),
             notes=tuple(notes),
         ),
     )
+    return placed(found, None, None)
+
+
+def placed(found: Facts, side: Laterality | None, view: View | None) -> Facts:
+    """The facts with the breast and view that a data set, or a file's place, names; None leaves the tags' own.
+
+    How a picture should lie depends on both: what PatientOrientation then says is noted. Files without tags, which hang
+    in any way, stay as they are.
+    """
+    if found.exposure is None:
+        return found
+    found = replace(found, laterality=side or found.laterality, view=view or found.view)
+    new = tuple(note for note in _hanging(found) if note not in found.notes)
+    exposure = found.exposure
+    return replace(
+        found.with_notes(new), exposure=None if exposure is None else replace(exposure, notes=(*exposure.notes, *new))
+    )
+
+
+def head_down(found: Facts) -> bool:
+    """Whether the picture lies upside down: by PatientOrientation, for the breast and view that the facts name."""
+    return found.exposure is not None and upside_down(found.exposure.orientation, found.view, found.laterality)
 
 
 def expected_wall(found: Facts) -> Edge | None:
-    """The edge where the chest wall should be: PatientOrientation's rows, else the usual hanging of the breast."""
-    shown = None if found.exposure is None else found.exposure.orientation
-    return wall_by(shown) or usual_wall(found.laterality)
+    """The edge where the chest wall should be: PatientOrientation's rows, else the usual hanging of the breast.
+
+    A film hangs in any way: of a breast that its own tags do not name nothing is expected.
+    """
+    exposure = found.exposure
+    if exposure is None:
+        return usual_wall(found.laterality)
+    hangs = exposure.for_presentation or exposure.laterality_from is not None
+    return wall_by(exposure.orientation) or (usual_wall(found.laterality) if hangs else None)
 
 
-def _hanging(
-    header: Header, view: View | None, side: Laterality | None, notes: list[str]
-) -> tuple[Orientation | None, bool]:
-    """PatientOrientation, and whether the picture lies upside down by it; one on its side is refused."""
+def _orientation(header: Header) -> Orientation | None:
+    """PatientOrientation; a picture that lies on its side by it is refused."""
     lies = orientation(header.texts("PatientOrientation"))
-    said = "/".join(lies or ())
     if turned_by_a_quarter(lies):
+        said = "/".join(lies or ())
         raise header.refusal("turned", f"it lies on its side: PatientOrientation {said}", "PatientOrientation")
-    head_down = upside_down(lies, view, side)
-    if head_down:
-        notes.append(f"upside down by PatientOrientation {said}: preparing turns it, if the chest wall agrees")
-    stated = breast_by(lies, view)
-    if None not in (stated, side) and stated is not side:
-        or_turned = ", or this one's turned by half" if head_down and view is View.CC else ""
-        notes.append(f"PatientOrientation {said} is that of the other breast's {view}{or_turned}")
-    return lies, head_down
+    return lies
+
+
+def _hanging(found: Facts) -> Iterator[str]:
+    """What PatientOrientation says against the breast and view that the facts name."""
+    lies = None if found.exposure is None else found.exposure.orientation
+    said = "/".join(lies or ())
+    if head_down(found):
+        yield f"upside down by PatientOrientation {said}: preparing turns it, if the chest wall agrees"
+    stated = breast_by(lies, found.view)
+    if None not in (stated, found.laterality) and stated is not found.laterality:
+        or_turned = ", or this one's turned by half" if head_down(found) and found.view is View.CC else ""
+        yield f"PatientOrientation {said} is that of the other breast's {found.view}{or_turned}"
+
+
+def _day(header: Header) -> int | None:
+    """The day on which the picture was taken; None where no tag names one."""
+    for tag in ("AcquisitionDate", "AcquisitionDateTime", "ContentDate"):
+        try:
+            return datetime.strptime(header.text(tag)[:8], "%Y%m%d").toordinal()
+        except ValueError:
+            continue
+    return None
 
 
 def _seconds(text: str) -> float | None:
-    """DICOM's time of day in seconds; None where it is none."""
-    known = re.fullmatch(r"(\d\d):?(\d\d)?:?(\d\d(?:\.\d+)?)?", text)
+    """DICOM's time of day in seconds, its zone left out; None where it is none."""
+    known = re.fullmatch(r"(\d\d):?(\d\d)?:?(\d\d(?:\.\d+)?)?(?:[+-]\d{4})?", text)
     if known is None:
         return None
     return sum(float(part or 0) * unit for part, unit in zip(known.groups(), (3600, 60, 1), strict=True))

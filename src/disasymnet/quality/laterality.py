@@ -25,7 +25,7 @@ from disasymnet.images.breast import Breast, find_breast
 from disasymnet.images.hanging import breast_by, wall_by
 from disasymnet.images.picture import Facts, Picture
 from disasymnet.images.read import read_picture
-from disasymnet.images.tags import expected_wall
+from disasymnet.images.tags import expected_wall, head_down
 from disasymnet.progress import track
 from disasymnet.records import Edge, Rejected
 from disasymnet.terms import View
@@ -132,7 +132,7 @@ def _disagreements(path: Path, facts: Facts, seen: Edge, up: bool | None) -> Ite
         by = f"PatientOrientation {shown}" if wall_by(orientation) else f"{facts.laterality_from} {facts.laterality}"
         reason = f"the chest wall lies at the {seen} edge, by {by} at the {expected}"
         yield Rejected(path, code, reason, NEXT_STEP[code])
-    by_tags = exposure is None or not exposure.upside_down
+    by_tags = not head_down(facts)
     if up is not None and up is not by_tags:
         by = f"by PatientOrientation {shown} " if orientation else "where it hangs as usual "
         reason = f"the muscle lies at the {_edge(up)} edge, {by}at the {_edge(by_tags)}"
