@@ -191,7 +191,7 @@ def test_a_low_energy_picture_makes_a_pair_with_its_like_alone(tmp_path: Path) -
 
 
 def test_two_files_one_of_them_of_low_energy_are_no_pair(tmp_path: Path) -> None:
-    right, left = file(tmp_path / "r.dcm", **RIGHT, **LOW), file(tmp_path / "l.dcm")
+    right, left = file(tmp_path / "r.dcm", SOPInstanceUID="1.2.1", **RIGHT, **LOW), file(tmp_path / "l.dcm")
     with pytest.raises(PairingError, match="low-energy"):
         as_pair(Source.read(right), Source.read(left))
     low = file(tmp_path / "l2.dcm", **LOW)
