@@ -1,8 +1,8 @@
 """Raster files as stored values and pixels in [0, 1]: PGM, PNG, TIFF, WebP and JPEG.
 
 The range of a raster file is that of its format (255, 65535, a PGM's own maximum, a TIFF's own bits), never the
-picture's. Sixteen bits
-stay sixteen: a file that would decode to fewer is refused. Size, frames and colours are checked before decoding.
+picture's. Sixteen bits stay sixteen: a file that would decode to fewer is refused. Size, frames and colours are
+checked before decoding.
 """
 
 from __future__ import annotations
