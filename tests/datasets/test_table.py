@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,12 @@ def test_which_table_is_meant(tmp_path: Path) -> None:
         scan(tmp_path / "a.png")
     with pytest.raises(DatasetError, match="the table is empty"):
         scan(tmp_path / "other.csv")
+
+
+def test_a_pipe_beside_the_table_is_not_waited_for(tmp_path: Path) -> None:
+    table(tmp_path, HEADER, "7,e,a.png,R,CC,1")
+    os.mkfifo(tmp_path / "other.csv")
+    assert len(scan(tmp_path).pictures) == 1
 
 
 def test_text_of_other_encodings(tmp_path: Path) -> None:

@@ -93,7 +93,12 @@ def _table(root: Path) -> Path:
         raise DatasetError("a table is a .csv, .tsv or .parquet file", where=root)
     if not root.is_dir():
         raise DatasetError("there is no such file or folder", where=root)
-    tables = sorted(path for path in root.iterdir() if path.suffix.lower() in _SUFFIXES and path.name[0] != ".")
+    tables = sorted(
+        path
+        for path in root.iterdir()
+        # Opening a pipe would wait for ever.
+        if path.suffix.lower() in _SUFFIXES and path.name[0] != "." and path.is_file()
+    )
     if len(tables) != 1:
         found = ", ".join(path.name for path in tables) or "none"
         raise DatasetError(f"one table is expected in the folder, found: {found}", where=root, hint="Name the file.")
