@@ -1,10 +1,10 @@
-"""Do the lesions of a prepared cache lie on lesions: grey of each disc minus that of its ring.
+"""Lesions of prepared caches: do their circles lie on them, and how large and bright are they.
 
-    python benchmarks/lesion_circles.py --data CACHE
+    python benchmarks/lesion_circles.py --data CACHE [CACHE ...]
 
-In grey levels of 255, inside the breast: disc = the lesion's circle, ring = 1 to 1.5 radii. Beside it
-the same with the circles mirrored top to bottom, which is what a wrong origin of the coordinates would give. Writes
-results/lesion-circles.json.
+Contrast in grey levels of 255, inside the breast: disc = the lesion's circle, ring = 1 to 1.5 radii. Beside it the same
+with the circles mirrored top to bottom, which is what a wrong origin of the coordinates would give. By kind: diameter
+in mm and contrast, quartiles, so that phantoms can be laid beside real mammograms. Writes results/lesion-circles.json.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,34 +33,59 @@ def contrast(image: NDArray[np.float64], breast: NDArray[np.bool_], box: Box, *,
     return float(image[disc].mean() - image[ring].mean()) if disc.any() and ring.any() else None
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("results/lesion-circles.json"))
-    options = parser.parse_args()
-    cache = Cache.open(options.data)
-    found: dict[str, list[float]] = {"as read": [], "mirrored": []}
+def lesions(cache: Cache) -> Iterator[dict[str, Any]]:
+    """Kind, diameter in mm, contrast as read and mirrored, of every lesion with a box."""
     for pair in cache.pairs:
         arrays = cache.arrays(pair.id)
         for side, findings in enumerate(pair.findings):
-            image = arrays.image[side] / 257
             # Two circles of mini-MIAS are known to lie in the air: labels only.
-            for box in (finding.box for finding in findings if arrays.lesion[side].any()):
-                for name, values in found.items():
-                    value = box and contrast(image, arrays.breast[side], box, mirrored=name == "mirrored")
-                    values += [value] if value is not None else []
+            for finding in findings if arrays.lesion[side].any() else ():
+                if (box := finding.box) is None:
+                    continue
+                image = arrays.image[side] / 257
+                read, mirrored = (contrast(image, arrays.breast[side], box, mirrored=how) for how in (False, True))
+                size = max(box.x1 - box.x0, box.y1 - box.y0) * (pair.pixel_mm or np.nan)
+                kind = "other" if finding.kind is None else finding.kind.value
+                yield {"kind": kind, "diameter_mm": size, "as read": read, "mirrored": mirrored}
+
+
+def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Sign test of the contrast, and quartiles by kind."""
+    both: dict[str, Any] = {}
+    for name in ("as read", "mirrored"):
+        values = [one[name] for one in found if one[name] is not None]
+        brighter = sum(value > 0 for value in values)
+        both[name] = {"n": len(values), "brighter": brighter, "median": round(float(np.median(values)), 2)}
+    kinds = {kind: [one for one in found if one["kind"] == kind] for kind in sorted({one["kind"] for one in found})}
+    for kind, some in {"all": found, **kinds}.items():
+        seen = [one for one in some if one["as read"] is not None]
+        quartiles = {
+            name: [round(float(q), 1) for q in np.nanpercentile([one[key] for one in seen], (25, 50, 75))]
+            for name, key in (("diameter_mm", "diameter_mm"), ("contrast", "as read"))
+        }
+        both.setdefault("by_kind", {})[kind] = {"n": len(seen), **quartiles}
+    return both
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, nargs="+", required=True)
+    parser.add_argument("--out", type=Path, default=Path("results/lesion-circles.json"))
+    options = parser.parse_args()
+    caches = [Cache.open(path) for path in options.data]
     result = {
-        name: {"n": len(v), "brighter": sum(one > 0 for one in v), "median": round(float(np.median(v)), 2)}
-        for name, v in found.items()
+        f"{cache.dataset}, {path.name}": {"image": cache.image.model_dump(), **summary(list(lesions(cache)))}
+        for path, cache in zip(options.data, caches, strict=True)
     }
-    print(json.dumps(result))
+    for name, one in result.items():
+        print(f"{name}: brighter {one['as read']}, mirrored {one['mirrored']}")
+        for kind, row in one["by_kind"].items():
+            print(f"  {kind:<26}{row['n']:>5}  diameter {row['diameter_mm']} mm  contrast {row['contrast']}")
     body = {
         "command": "python benchmarks/lesion_circles.py " + " ".join(word.split("/")[-1] for word in sys.argv[1:]),
         "commit": commit(),
         "machine": machine(),
-        "dataset": cache.dataset,
-        "image": cache.image.model_dump(),
-        "contrast": result,
+        "caches": result,
     }
     options.out.write_text(json.dumps(body, indent=1) + "\n")
 

@@ -23,6 +23,7 @@ def phantom(
     style: Annotated[str, typer.Option(help="digital | film")] = "digital",
     val: Annotated[float, typer.Option(min=0, help="Women for validation: below 1 a share, else a number.")] = 0.1,
     test: Annotated[float, typer.Option(min=0, help="Women for the test, likewise.")] = 0.1,
+    tumours: Annotated[int, typer.Option(min=0, help="Crops of other women's lesions, for Synthesis.")] = 60,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     workers: Workers = None,
 ) -> None:
@@ -33,7 +34,7 @@ def phantom(
     from disasymnet.phantom import PhantomSettings, make_exams
 
     given = {"exams": exams, "rows": rows, "lesions": contrast, "style": style, "seed": seed, "val": val, "test": test}
-    settings = settings_of(PhantomSettings, **given)
+    settings = settings_of(PhantomSettings, **given, tumours=tumours)
     make_exams(out, settings, workers=workers, say=say)
     typer.echo(f"{out}: {exams} exams. Next: disasymnet prepare phantom {out} --out CACHE")
 

@@ -41,6 +41,16 @@ KINDS: dict[Preset, tuple[tuple[FindingKind, str, float], ...]] = {
 }
 
 
+REALISTIC: dict[FindingKind, tuple[float, float, float, float]] = {
+    # Median diameter in mm and its spread (of the logarithm), then the same of the contrast: circles and their grey
+    # against the ring around them have about the quartiles of mini-MIAS (benchmarks/lesion_circles.py measures both).
+    FindingKind.MASS: (17.0, 0.55, 0.115, 0.55),
+    FindingKind.CALCIFICATION: (10.0, 0.55, 0.040, 0.60),
+    FindingKind.ARCHITECTURAL_DISTORTION: (21.0, 0.40, 0.105, 0.60),
+    FindingKind.ASYMMETRY: (17.0, 0.55, 0.210, 0.50),
+}
+
+
 @dataclass(frozen=True)
 class Lesion:
     """One lesion of a breast, the same in every view up to its projection."""
@@ -85,9 +95,9 @@ def draw_lesion(rng: np.random.Generator, preset: Preset, reach_mm: float) -> Le
         diameter = rng.uniform(18, 30) if kind is FindingKind.CALCIFICATION else rng.uniform(20, 40)
         contrast = rng.uniform(0.40, 0.60)
     else:
-        # Median 12 mm: masses that screening finds.
-        diameter = float(np.clip(rng.lognormal(np.log(12), 0.45), 5, 30))
-        contrast = rng.uniform(0.04, 0.13)
+        size, spread, grey, fading = REALISTIC[kind]
+        diameter = float(np.clip(rng.lognormal(np.log(size), spread), 5, 50))
+        contrast = float(np.clip(rng.lognormal(np.log(grey), fading), 0.015, 0.5))
     return Lesion(
         kind=kind,
         form=form,

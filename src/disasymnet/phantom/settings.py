@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from disasymnet.settings import Section, Share
 
+DRAWING = 2
+"""Version of what a seed draws."""
 SCHEMA = 1
 """Version of the files on disk: phantom.json and pictures.csv."""
 
@@ -62,8 +64,8 @@ class PhantomSettings(Section):
 
     @property
     def digest(self) -> str:
-        """Digest of all settings and of the version of the files."""
-        return hashlib.sha256(f"{SCHEMA} {self.model_dump_json()}".encode()).hexdigest()
+        """Digest of all settings and of the versions of files and drawing."""
+        return hashlib.sha256(f"{SCHEMA} {DRAWING} {self.model_dump_json()}".encode()).hexdigest()
 
     def count(self, part: float) -> int:
         """Number of patients that `val` or `test` means: a share below 1, else a number."""
