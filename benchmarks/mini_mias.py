@@ -28,8 +28,8 @@ from disasymnet.data.cache import Cache, CachedPair
 from disasymnet.data.loader import collate
 from disasymnet.evaluate.provenance import commit, machine
 from disasymnet.evaluate.sides import grid_mm
-from disasymnet.metrics.classification import auc_difference, auc_metric, side_accuracy
-from disasymnet.metrics.interval import mean
+from disasymnet.metrics.classification import auc_metric, auc_statistic, side_accuracy
+from disasymnet.metrics.interval import mean, measure
 from disasymnet.metrics.localisation import pointing
 from disasymnet.metrics.outline import outline_auc
 from disasymnet.networks.heads import enlarge
@@ -159,26 +159,31 @@ class Judge:
         side, truth = answers.side[self.chosen], self.truth
         return side_accuracy((truth[:, 0], side[:, 0]), (truth[:, 1], side[:, 1]), self.women)
 
-    def ahead(self, one: Answers, bar: Answers, best_map: str) -> dict[str, Any]:
-        """`one` minus `bar`, paired, resampled by woman."""
-        a, b, truth = one.side[self.chosen], bar.side[self.chosen], self.truth
+    def ahead(self, ones: list[Answers], bars: list[Answers], best_map: str) -> dict[str, Any]:
+        """Mean over seeds of each of `ones` minus the one of `bars` in its place, paired, resampled by woman."""
+        truth, couples = self.truth, list(zip(ones, bars, strict=True))
         single = truth.sum(1) == 1
+        statistics = [
+            tuple(auc_statistic(truth.ravel(), model.side[self.chosen].ravel()) for model in couple)
+            for couple in couples
+        ]
 
-        def right(side: Array) -> Array:
+        def auc_ahead(weights: Array) -> Array:
+            return np.mean([one(weights) - bar(weights) for one, bar in statistics], axis=0)
+
+        def right(model: Answers) -> Array:
+            side = model.side[self.chosen]
             return 0.5 + 0.5 * np.sign((side[:, 0] - side[:, 1]) * (truth[:, 0] - truth[:, 1]))
 
-        hits_one, women = self.hits(one, best_map)
-        hits_bar, _ = self.hits(bar, "cam")
+        women = [woman for woman, yes in zip(self.women, single, strict=True) if yes]
+        sides = np.mean([(right(one) - right(bar))[single] for one, bar in couples], axis=0)
+        with_circle = self.hits(bars[0], "cam")[1]
+        hits = np.mean([self.hits(one, best_map)[0] - self.hits(bar, "cam")[0] for one, bar in couples], axis=0)
+        value = float(auc_ahead(np.ones((1, truth.size)))[0])
         return {
-            "abnormality_auc": auc_difference(
-                truth.ravel(), a.ravel(), b.ravel(), self.women_of_sides, of="side"
-            ).to_dict(),
-            "side_accuracy": mean(
-                (right(a) - right(b))[single],
-                [woman for woman, yes in zip(self.women, single, strict=True) if yes],
-                of="pair with one abnormal side",
-            ).to_dict(),
-            f"pointing_{best_map}": mean(hits_one - hits_bar, women, of="side with a circle").to_dict(),
+            "abnormality_auc": measure(value, auc_ahead, self.women_of_sides, of="side").to_dict(),
+            "side_accuracy": mean(sides, women, of="pair with one abnormal side").to_dict(),
+            f"pointing_{best_map}": mean(hits, with_circle, of="side with a circle").to_dict(),
         }
 
 
@@ -228,12 +233,13 @@ def main() -> None:
         for number, one in enumerate(answers):
             entry = judges["all"].figures(one)
             if name not in ("detector, max", "detector, lse") and number < len(bars):
-                entry["ahead_of_bar"] = {m: judges["all"].ahead(one, bars[number], m) for m in one.maps}
+                entry["ahead_of_bar"] = {m: judges["all"].ahead([one], [bars[number]], m) for m in one.maps}
             row["single"].append(entry)
         whole = together(answers)
         row["ensemble"] = judges["all"].figures(whole)
         if name not in ("detector, max", "detector, lse") and len(answers) == len(bars):
-            row["ensemble_ahead_of_bar"] = {m: judges["all"].ahead(whole, together(bars), m) for m in whole.maps}
+            row["mean_ahead_of_bar"] = {m: judges["all"].ahead(answers, bars, m) for m in answers[0].maps}
+            row["ensemble_ahead_of_bar"] = {m: judges["all"].ahead([whole], [together(bars)], m) for m in whole.maps}
         for subset, judge in judges.items():
             if subset != "all":
                 row["subsets"][subset] = judge.figures(whole)
@@ -242,6 +248,10 @@ def main() -> None:
         for key in row["ensemble"]:
             singles = [entry[key]["value"] for entry in row["single"]]
             print(f"  {key:22} single {np.mean(singles):.3f}  ensemble {row['ensemble'][key]['value']:.3f}", flush=True)
+        for kind in ("mean_ahead_of_bar", "ensemble_ahead_of_bar"):
+            for key, metric in row.get(kind, {}).get("cam", {}).items():
+                low, high = metric["ci"]
+                print(f"  {kind:22} {key:16} {metric['value']:+.3f} ({low:+.3f} to {high:+.3f})", flush=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -135,6 +135,22 @@ def test_folds_each_have_a_run_without_choice(cache: Cache, tmp_path: Path) -> N
     assert sum("is finished" in line for line in lines) == 2
 
 
+def test_each_fold_starts_from_its_own_and_never_from_what_it_tests(
+    finished: tuple[Path, list[str]], cache: Cache, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(data={"folds": 2}, train={"epochs": 1})
+    first = train_folds(recipe, cache, tmp_path / "first", ONE, print)
+    held = recipe.model_copy(update={"train": recipe.train.model_copy(update={"freeze": ("encoder", "transformer")})})
+    then = train_folds(held, cache, tmp_path / "then", TrainOptions(threads=1, init=first), print)
+    one, two = (checkpoint.read(first / f"fold-{fold}").weights for fold in (0, 1))
+    name = next(key for key in one if key.startswith("encoder.") and not torch.equal(one[key], two[key]))
+    for fold, wanted in enumerate((one, two)):
+        torch.testing.assert_close(checkpoint.read(then / f"fold-{fold}").weights[name], wanted[name])
+    for seen in (first / "fold-1", finished[0]):
+        with pytest.raises(TrainingError, match="has learned from"):
+            train_folds(recipe, cache, tmp_path / f"not {seen.name}", TrainOptions(threads=1, init=seen), print)
+
+
 def test_start_from_a_run_takes_what_fits(finished: tuple[Path, list[str]], cache: Cache, tmp_path: Path) -> None:
     lines: list[str] = []
     options = TrainOptions(threads=1, init=finished[0], stop_after=1)

@@ -31,7 +31,7 @@ def pretrain(
 @app.command()
 def train(
     recipe: RecipeName, data: CacheFolder, out: RunFolder, changes: Changes = None, resume: Resume = False,
-    init: Annotated[Path | None, typer.Option(help="Start from the weights of this run.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Start from this run's weights; each fold from its own.")] = None,
     threads: Threads = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
 ) -> None:  # fmt: skip

@@ -22,7 +22,7 @@ from disasymnet.recipe import Recipe
 from disasymnet.training.device import Place, take_place, wait_for_all
 from disasymnet.training.epochs import fit
 from disasymnet.training.estimate import check_room, estimate
-from disasymnet.training.start import start
+from disasymnet.training.start import refuse_seen, start, start_of_fold
 from disasymnet.training.state import read_position
 from disasymnet.training.steps import step_rate
 from disasymnet.training.task import Task, TrainOptions
@@ -70,7 +70,10 @@ def prepare(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, s
         raise TrainingError(f"train.batch = {settings.batch} cannot be shared evenly by {place.world} processes")
     torch.manual_seed(settings.seed)
     method = build(recipe)
-    started = start(method, recipe.model.encoder, options.init, say)
+    init = None if options.init is None else start_of_fold(options.init, data)
+    if init is not None:
+        refuse_seen(init, cache, data)
+    started = start(method, recipe.model.encoder, init, say)
     ids = cache.split("train", data.folds, data.fold, inner=data.inner, share=data.share)
     batches = Loader(cache, ids, recipe, training=True, device=place.device, process=(place.rank, place.world))
     for note in batches.notes:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from disasymnet import checkpoint
-from disasymnet.errors import CheckpointError
+from disasymnet.data.cache import Cache
+from disasymnet.errors import CheckpointError, TrainingError
 from disasymnet.progress import Say
-from disasymnet.settings import EncoderSettings
+from disasymnet.settings import DataSettings, EncoderSettings
 from disasymnet.weights import load_trunk
 
 DETECTOR = "detector"
@@ -35,6 +36,28 @@ def start(method: nn.Module, settings: EncoderSettings, init: Path | None, say: 
         " see `disasymnet weights list`, or pretrain and then --init RUN."
     )
     return "random weights"
+
+
+def start_of_fold(init: Path, data: DataSettings) -> Path:
+    """The start of this fold: the same fold of a run of folds, else the run itself."""
+    fold = init / f"fold-{data.fold}"
+    return fold if data.folds and fold.is_dir() else init
+
+
+def refuse_seen(init: Path, cache: Cache, data: DataSettings) -> None:
+    """TrainingError where the start has learned from pairs of this cache that this training tests."""
+    stored = checkpoint.read(init)
+    if stored.card.cache != cache.digest:
+        return
+    before = stored.recipe.data
+    folds = 0 if stored.recipe.method == DETECTOR else before.folds
+    taught = cache.redrawn(before.shares).split("train", folds, before.fold, inner=before.inner, share=before.share)
+    if seen := set(taught) & set(cache.split("test", data.folds, data.fold)):
+        raise TrainingError(
+            f"the start has learned from {len(seen)} of the pairs that this training tests",
+            where=stored.folder,
+            hint="Start each fold from a run of the same folds, or from a run on other women.",
+        )
 
 
 def start_from(method: nn.Module, folder: Path, say: Say) -> str:
