@@ -114,6 +114,8 @@ class DecoderSettings(Section):
     widths: tuple[Count, ...] = (256, 128, 64, 64, 32)
     skips: Literal["none", "gated", "deep", "unet"] = "none"
     """Encoder features joined: none; times (1 - M); only those at 1/8 of the size and coarser; all."""
+    picture_skip: bool = False
+    """x itself joins the last stage: where the trunk begins with stride 2, nothing else shows it finer grains."""
     output: Literal["direct", "residual"] = "residual"
     """`direct`: two channels through a sigmoid; `residual`: g = x - d, d starting at zero."""
     residual_gate: bool = True

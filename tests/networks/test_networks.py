@@ -6,6 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from disasymnet.data.batch import swap_sides
 from disasymnet.methods import build
+from disasymnet.methods.disasymnet import DisAsymNet
 from disasymnet.networks.asymmetric_transformer import AsymmetricTransformer
 from disasymnet.networks.encoder import Encoder, GreyStatistics
 from disasymnet.networks.heads import Answers, Heads, class_activation_map, enlarge, log_mean_exp
@@ -204,3 +205,26 @@ def test_cells_are_drawn_where_the_encoder_looks() -> None:
     drawn = enlarge(cells, 16)[0, 0]
     assert int(drawn.sum(1).argmax()) == 16 * row
     assert float(centre) == pytest.approx(16 * row, abs=1.0)
+
+
+def test_the_picture_itself_may_join_the_last_stage() -> None:
+    method = build(Recipe.load("mini-mias", ["model.decoder.picture_skip=true", "image.height=64", "image.width=32"]))
+    plain = build(Recipe.load("mini-mias", ["model.decoder.picture_skip=false", "image.height=64", "image.width=32"]))
+    assert isinstance(method, DisAsymNet)
+    assert method.decoder is not None
+    torch.nn.init.ones_(method.decoder.last.weight)
+    method.eval()
+    image, breast = torch.full((2, 1, 64, 32), 0.5), torch.ones(2, 1, 64, 32, dtype=torch.bool)
+    features = method.encoder(image, breast)
+    grain = image.clone()
+    grain[0, 0, 20, 10] = 0.9
+    with torch.no_grad():
+        drawn = [
+            method.decoder(features.out, features, picture, torch.ones_like(image)).abnormal_part
+            for picture in (image, grain)
+        ]
+    changed = (drawn[1] - drawn[0]).abs()[0, 0] > 1e-6
+    assert changed[20, 10]
+    assert changed.sum() <= 25  # two 3 x 3 convolutions
+    counts = [sum(p.numel() for p in one.parameters()) for one in (method, plain)]
+    assert counts[0] - counts[1] == 9 * 8

@@ -35,6 +35,7 @@ class Decoder(nn.Module):
         self.stages = nn.ModuleList()
         for level, width_out in zip(self.strides, settings.widths, strict=True):
             joined = skip_widths.get(level, 0) if self._joins(level) else 0
+            joined += level == 1 and settings.picture_skip
             self.stages.append(_Stage(width + joined, width_out))
             width = width_out
         self.last = nn.Conv2d(width, 2, 1)
@@ -55,6 +56,8 @@ class Decoder(nn.Module):
                 if self.settings.skips == "gated":
                     skip = skip * (1 - F.adaptive_max_pool2d(gate, skip.shape[2:])).to(skip.dtype)
                 x = torch.cat([x, skip], dim=1)
+            if stride == 1 and self.settings.picture_skip:
+                x = torch.cat([x, image.to(x.dtype)], dim=1)
             x = stage(x)
         first, second = self.last(x).float().chunk(2, dim=1)
         if self.settings.output == "direct":
