@@ -64,9 +64,7 @@ def test_recipes_in_a_circle_and_missing_ones_are_told(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text('extends = "a.toml"\n')
     with pytest.raises(RecipeError, match="circle"):
         Recipe.load(tmp_path / "a.toml")
-    with pytest.raises(
-        RecipeError, match=r"Presets: .*literal, mini-mias, mini-mias-compare, paper, phantom, recommended"
-    ):
+    with pytest.raises(RecipeError, match=r"Presets: .*literal, mini-mias, .*paper, phantom, .*recommended"):
         Recipe.load("papr")
     with pytest.raises(RecipeError, match="no such recipe file"):
         Recipe.load(tmp_path / "none.toml")
