@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -93,3 +94,18 @@ def test_a_share_takes_whole_patients_of_every_label() -> None:
     assert len(taken) == 20
     assert sum(group[int(name[1:])].right is True for name in taken) == 10
     assert share_of(group, 1.0, 0) == [member.id for member in group]
+
+
+@given(members, st.integers(0, 5))
+def test_a_smaller_share_is_part_of_every_larger_one(group: list[Member], seed: int) -> None:
+    taken = [set(share_of(group, share, seed)) for share in (0.1, 0.25, 0.5, 0.75, 1.0)]
+    assert all(smaller <= larger for smaller, larger in pairwise(taken))
+
+
+def test_every_share_is_met_in_all_and_for_each_label() -> None:
+    group = [Member(f"i{n}", f"p{n}", n % 4 == 1, n % 4 == 2) for n in range(430)]
+    for share in (0.1, 0.25, 0.5, 0.75):
+        taken = {int(name[1:]) for name in share_of(group, share, 0)}
+        assert len(taken) == round(share * 430)
+        for label in (1, 2):
+            assert abs(sum(n % 4 == label for n in taken) - share * 107.5) <= 4

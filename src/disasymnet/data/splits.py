@@ -72,11 +72,13 @@ def fold_of(members: Sequence[Member], folds: int, seed: int) -> dict[str, int]:
 
 
 def share_of(members: Sequence[Member], share: float, seed: int) -> list[str]:
-    """Ids of a share of the patients, stratified like the splits; a smaller share is part of a larger one (almost)."""
-    if share >= 1:
-        return [member.id for member in members]
-    patients = _assign(members, {"in": share, "out": 1 - share}, seed, "share")
-    return [member.id for member in members if patients[member.patient] == "in"]
+    """Ids of a share of the patients, stratified like the splits; a smaller share is part of every larger one."""
+    patients = [name for stratum in _strata(members) for name in shuffled(stratum, seed, "share")]
+    bits = len(patients).bit_length()
+    # Places in the order of their reversed bits: any first few of them are spread evenly over all strata.
+    spread = sorted(range(len(patients)), key=lambda place: int(f"{place:0{bits}b}"[::-1], 2))
+    chosen = {patients[place] for place in spread[: round(share * len(patients))]}
+    return [member.id for member in members if member.patient in chosen]
 
 
 def check_leaks(placed: Iterable[tuple[str, str | int]]) -> None:
