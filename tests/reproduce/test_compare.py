@@ -8,7 +8,7 @@ from scipy.stats import wilcoxon
 from sklearn.metrics import roc_auc_score
 
 from disasymnet.metrics.classification import holm
-from disasymnet.reproduce.compare import cell, family_of, paired_tests
+from disasymnet.reproduce.compare import Filled, cell, family_of, paired_tests
 from disasymnet.reproduce.rows import ABNORMAL, ASYMMETRIC, COMPARATORS, DERIVED, DICE, IOU, SIDES, TARGETS, TIOU
 from tests.reproduce.answered import answers, filled
 
@@ -79,6 +79,16 @@ def test_delong_of_the_ensemble_by_hand():
     assert ensembled["difference"]["value"] == pytest.approx(0.25)  # mean of A + B and A - B is A
     assert len(ensembled["seeds"]) == 2
     assert ensembled["seeds"]["0"]["difference"] == pytest.approx(roc_auc_score(LABEL, A + B) - 0.5625)
+
+
+def test_a_row_with_more_seeds_is_tested_on_those_that_both_have():
+    more = filled("disasymnet", answers(LABEL, B), answers(LABEL, 10 * A))
+    found = paired_tests([filled("cvt", answers(LABEL, B)), more], TARGETS["table1"])[0]
+    assert (found["difference"]["value"], list(found["seeds"])) == (0.0, ["0"])
+    assert cell(more, ASYMMETRIC, None)["ensemble"] > 0.8  # all seeds, in the table
+    one, two = (Filled(more.line, {seed: more.answers[seed]}, {}) for seed in (0, 1))
+    none = paired_tests([Filled(filled("cvt").line, one.answers, {}), two], TARGETS["table1"])[0]
+    assert (none["p"], none["note"]) == (None, "no seed that both have")
 
 
 def _same():

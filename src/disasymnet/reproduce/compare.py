@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,12 @@ class Filled:
     answers: dict[int, Answers]
     results: dict[int, Tree]
 
-    def mean(self, column: Column) -> Scored | str:
-        """The column's units by the mean-logit ensemble of the seeds; a sentence where there is none."""
-        if not self.answers:
-            return "not yet evaluated"
-        return scored(column.key, ensemble(list(self.answers.values())))
+    def mean(self, column: Column, seeds: Collection[int]) -> Scored | str:
+        """The column's units by the mean-logit ensemble of these seeds; a sentence where it cannot be had."""
+        chosen = [one for seed, one in self.answers.items() if seed in seeds]
+        if not chosen:
+            return "no seed that both have" if self.answers else "not yet evaluated"
+        return scored(column.key, ensemble(chosen))
 
 
 def fill(lines: Sequence[Line], standings: dict[Path, Standing]) -> list[Filled]:
@@ -62,7 +63,7 @@ def cell(filled: Filled, column: Column, dataset: str | None) -> Tree:
     if len(units) < len(each):
         return Metric(None, note=next(str(one) for one in each.values() if isinstance(one, str))).to_dict() | tree
     values = {seed: value(one) for seed, one in units.items()}
-    whole = filled.mean(column)
+    whole = filled.mean(column, filled.answers)
     return (
         _over_seeds(list(units.values()), list(values.values())).to_dict()
         | {"seeds": {str(seed): one for seed, one in values.items()}, "sd": _sd(list(values.values()))}
@@ -119,7 +120,7 @@ def _from_results(filled: Filled, column: Column) -> Tree:
 
 
 def paired_tests(filled: Sequence[Filled], target: Target) -> list[Tree]:
-    """DisAsymNet against every other row. The declared test is over whole patients, on the seeds' ensemble.
+    """DisAsymNet against every other row, over whole patients, on the ensemble of the seeds that both rows have.
 
     Cells of the declared family that are not there yet count with p = 1: the corrected p can only fall. Rows outside
     the family have no corrected p.
@@ -157,9 +158,11 @@ def family_of(target: Target) -> list[tuple[str, str]]:
 
 def _test(ours: Filled, other: Filled, column: Column) -> Tree:
     tree: Tree = {"row": other.line.row.name, "label": other.line.row.label, "column": column.key}
-    first, second = ours.mean(column), other.mean(column)
+    # An ensemble of three beats one of one whatever the method: both sides of a test take the seeds that both have.
+    both = [seed for seed in ours.answers if seed in other.answers]
+    first, second = ours.mean(column, both), other.mean(column, both)
     if isinstance(first, str) or isinstance(second, str):
-        note = first if isinstance(first, str) else second
+        note = second if isinstance(second, str) else first
         return tree | {"difference": None, "p": None, "p_units": None, "note": note}
     if not first.same_units(second):
         return tree | {"difference": None, "p": None, "p_units": None, "note": "not the same units: nothing is paired"}
@@ -169,11 +172,7 @@ def _test(ours: Filled, other: Filled, column: Column) -> Tree:
         "p": result.p,
         "p_units": result.p_units,
         "units_test": "DeLong" if first.label is not None else "Wilcoxon",
-        "seeds": {
-            str(seed): _seed_p(ours.answers[seed], other.answers[seed], column)
-            for seed in ours.answers
-            if seed in other.answers
-        },
+        "seeds": {str(seed): _seed_p(ours.answers[seed], other.answers[seed], column) for seed in both},
     }
 
 
@@ -203,7 +202,7 @@ def declared(target: Target) -> str:
     columns = " and ".join(column.label for column in target.tested)
     return (
         "Declared before training: the two-sided test over whole patients (5,000 bootstrap resamples of the paired"
-        " difference) on the mean-logit ensemble of the seeds, or on the mean over seeds of each picture's value;"
-        f" corrected by Holm over {columns} of {', '.join(target.family)}, as far as a method has the head. The tests"
-        " over units and of single seeds stand beside it and decide nothing."
+        " difference) on the mean-logit ensemble of the seeds that both rows have, or on the mean over them of each"
+        f" picture's value; corrected by Holm over {columns} of {', '.join(target.family)}, as far as a method has the"
+        " head. The tests over units and of single seeds stand beside it and decide nothing."
     )
