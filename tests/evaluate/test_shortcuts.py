@@ -61,7 +61,13 @@ def test_within_pairs_tells_the_woman_from_the_side() -> None:
     cheat = within_pairs(answers(SHARED + NOISE, LABEL))
     assert cheat.figures["abnormality_auc"].value > 0.7
     assert cheat.verdict.startswith("SHORTCUT")
-    assert within_pairs(answers(NOISE, LABEL)).verdict.startswith("Undecided")
+    assert within_pairs(answers(NOISE, LABEL)).verdict.startswith("Undecided: neither")
+    both = np.repeat([1.0, 0.0], 20)[:, None] * np.ones(2)  # sure across women, and six pairs to see one's sides by
+    one = np.array([[1.0, 0]] * 6)
+    few = within_pairs(answers(np.r_[3 * both + NOISE[:40], 3 * one[:4], -one[4:]], np.r_[both, one]))
+    low, high = few.figures["side_accuracy"].ci
+    assert low <= 0.5 < few.figures["abnormality_auc"].value <= high
+    assert few.verdict.startswith("Undecided: abnormal AUC is 0.9")
     blind = within_pairs(answers(NOISE, LABEL, side=None))
     assert blind.verdict == "NA: this method has no side head."
 
@@ -113,6 +119,10 @@ def test_cam_outside_by_hand() -> None:
     )
     uniform = answers(NOISE, LABEL, cam_outside=np.full((N, 2), 0.6))
     assert cam_outside(uniform).verdict.startswith("SHORTCUT")
+    some = np.where(NOISE[:10] > 0, 0.9, 0.3)
+    low, high = cam_outside(answers(NOISE[:10], LABEL[:10], cam_outside=some)).figures["excess"].ci
+    assert low < 0 < high
+    assert cam_outside(answers(NOISE[:10], LABEL[:10], cam_outside=some)).verdict.startswith("Undecided")
     half_empty = np.full((N, 2), 0.1)
     half_empty[:, 0] = np.nan
     assert cam_outside(answers(NOISE, LABEL, cam_outside=half_empty)).figures["share"].n == N

@@ -34,6 +34,8 @@ HARMLESS = 0.6
 """Blanked pictures are called harmless where the whole interval of their AUC lies below."""
 USEFUL = 0.02
 """A fall of the AUC beside strangers that would matter; whether a smaller one is there is left open."""
+EVEN = 1e-3
+"""Share of the CAM by which a uniform map may miss the picture's own share of air."""
 SAME_ANSWER = 1e-4
 """Mean change of p(abnormal) under which a method does not see the other side at all."""
 NO_SIDE, NO_PAIR = "this method has no side head", "this method has no asymmetry head"
@@ -115,11 +117,12 @@ def within_pairs(plain: Answers) -> Check:
         return Check(question, figures, _na(accuracy))
     if accuracy.ci[0] > CHANCE:
         verdict = f"Yes, in {accuracy.value:.0%} of pairs: it tells the sides of one woman apart."
-    elif abnormal.ci is not None and abnormal.ci[0] > CHANCE:
-        verdict = (
-            f"SHORTCUT: abnormal AUC is {abnormal.value:.2f}, yet within a woman it does no better than chance "
-            f"({accuracy.value:.0%}): the score rests on what both sides share."
-        )
+    elif abnormal.value is not None and abnormal.ci is not None and abnormal.ci[0] > CHANCE:
+        said = f"abnormal AUC is {abnormal.value:.2f}, within a woman it is right in {accuracy.value:.0%} of pairs"
+        if accuracy.ci[1] < abnormal.value:  # tissue alone would tell sides apart within a woman as it does across
+            verdict = f"SHORTCUT: {said}, no better than chance: the score rests on what both sides share."
+        else:
+            verdict = f"Undecided: {said}: too few to tell that from chance, or from the AUC."
     else:
         verdict = "Undecided: neither across women nor within one does it do better than chance."
     return Check(question, figures, verdict)
@@ -215,6 +218,10 @@ def cam_outside(plain: Answers) -> Check:
     said = f"{figures['share'].value:.0%} of the CAM lies outside, of a uniform map {figures['uniform_map'].value:.0%}"
     if excess.ci[1] < 0:
         return Check(question, figures, f"No sign of one: {said}.")
+    if excess.ci[0] < -EVEN:
+        return Check(
+            question, figures, f"Undecided: {said}, and the interval of the difference holds 0: too few sides."
+        )
     return Check(question, figures, f"SHORTCUT: {said}; it does not prefer the breast to the air.")
 
 
