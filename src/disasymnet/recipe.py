@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import json
 import tomllib
+from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -121,6 +122,23 @@ def describe() -> str:
 
 def _package() -> Traversable:
     return resources.files("disasymnet") / "recipes"
+
+
+def lines_of(source: str) -> dict[str, Any]:
+    """The settings that a recipe to be joined brings itself, by full name: of `late-fusion+asyc` those of both."""
+    parts = [source] if Path(source).is_file() else source.split("+")
+    values: dict[str, Any] = {}
+    for part in parts:
+        values = _merge(values, _own(part))
+    return dict(_leaves({key: value for key, value in values.items() if key != "extends"}))
+
+
+def _leaves(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def _joined(source: str, seen: tuple[str, ...]) -> dict[str, Any]:

@@ -76,6 +76,23 @@ def test_a_change_that_undoes_a_row_is_refused(phantom_cache: Cache) -> None:
     with pytest.raises(RecipeError, match="resnet18"):
         _plan(phantom_cache, "table1", "disasymnet,resnet18", "synthesis.on=true")
     assert _plan(phantom_cache, "table1", "asyc,disasymnet", "model.transformer.layers=1")
+    assert _plan(phantom_cache, "table1", "disasymnet,resnet18", "synthesis.on=false")
+
+
+@pytest.mark.parametrize(
+    ("row", "change"),
+    [
+        ("positions-none", "model.transformer.positions=sine"),
+        ("late-fusion", "model.late_fusion.head=mlp"),
+        ("disasymnet", "method=ham"),
+        ("layers-4", "model.transformer={layers = 1}"),
+    ],
+)
+def test_a_change_that_undoes_a_row_like_the_recipe_itself_is_refused(
+    row: str, change: str, phantom_cache: Cache
+) -> None:
+    with pytest.raises(RecipeError, match=f"would undo what makes the row {row}"):
+        _plan(phantom_cache, "ablations", row, change)
 
 
 def test_figure_2_has_a_run_for_each_share_and_shares_the_whole_with_the_tables(phantom_cache: Cache) -> None:

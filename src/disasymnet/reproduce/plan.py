@@ -14,7 +14,7 @@ from disasymnet import checkpoint
 from disasymnet.data.cache import Cache
 from disasymnet.errors import CheckpointError, RecipeError, TrainingError
 from disasymnet.evaluate.tables import CAM_OVERLAPS
-from disasymnet.recipe import Recipe
+from disasymnet.recipe import Recipe, lines_of
 from disasymnet.reproduce.rows import OURS, Row, Target
 from disasymnet.training.loop import TrainOptions, is_done, with_grid_of
 from disasymnet.training.state import read_position
@@ -137,14 +137,16 @@ def _bare(wanted: Wanted, row: Row, cache: Cache) -> Recipe:
 
 def _refuse_undoing(wanted: Wanted, row: Row) -> None:
     """A change comes last: one of a setting that makes the row what it is would leave the name and take the row."""
-    plain, own = (Recipe.load(name).model_dump() for name in (wanted.recipe, f"{wanted.recipe}+{row.name}"))
-    for change in wanted.changes:
-        path = change.partition("=")[0].strip().split(".")
-        if _at(plain, path) != _at(own, path):
-            raise RecipeError(
-                f"--set {change} would undo what makes the row {row.name}",
-                hint=f'Write it into a recipe of your own (extends = "{wanted.recipe}"), for --recipe: rows come last.',
-            )
+    changed = Recipe.load(f"{wanted.recipe}+{row.name}", list(wanted.changes)).model_dump(mode="json")
+    for name, value in lines_of(row.name).items():
+        if _at(changed, name.split(".")) == value:
+            continue
+        paths = {change: f"{change.partition('=')[0].strip()}." for change in wanted.changes}
+        guilty = next(change for change, path in paths.items() if f"{name}.".startswith(path))
+        raise RecipeError(
+            f"--set {guilty} would undo what makes the row {row.name}",
+            hint=f'Write it into a recipe of your own (extends = "{wanted.recipe}"), for --recipe: rows come last.',
+        )
 
 
 def _at(values: Any, path: Sequence[str]) -> Any:
