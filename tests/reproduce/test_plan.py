@@ -9,12 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from disasymnet import checkpoint
+from disasymnet.checkpoint import Card
 from disasymnet.data.cache import Cache
-from disasymnet.errors import RecipeError
+from disasymnet.errors import CheckpointError, RecipeError
 from disasymnet.methods import build
 from disasymnet.recipe import Recipe
 from disasymnet.reproduce.paper import column_of, printed
-from disasymnet.reproduce.plan import Run, Wanted, plan, recipe_of, shard, with_folds
+from disasymnet.reproduce.plan import Run, Wanted, plan, recipe_of, shard, start_of, with_folds
 from disasymnet.reproduce.rows import KNOWN, TARGETS, rows_of, seeds_of, target_of
 
 
@@ -114,6 +116,23 @@ def test_a_run_of_folds_has_a_part_for_each(phantom_cache: Cache) -> None:
     assert [recipe.data.fold for _, recipe in run.parts] == list(range(5))
     assert recipe_of(phantom_cache, None) == "phantom"
     assert recipe_of(phantom_cache, "paper+ddsm") == "paper+ddsm"
+
+
+def test_each_fold_starts_from_its_own_fold(tmp_path: Path) -> None:
+    recipe, digests = Recipe.load("phantom", ["data.folds=2", "model.encoder.widths=[8,8,16,16]"]), []
+    for fold in range(2):
+        torch.manual_seed(fold)
+        folder = tmp_path / "run" / f"fold-{fold}"
+        card = Card(method="disasymnet", recipe="", cache="", dataset="phantom", height=64, width=32)
+        checkpoint.save(folder / "best", build(recipe), recipe, card)
+        digests.append(checkpoint.read(folder).card.weights[:12])
+    assert digests[0] != digests[1]
+    run = Run("x", 0, recipe, (), Path("out"))
+    assert [start_of(tmp_path / "run", part.data) for _, part in run.parts] == digests
+    assert start_of(tmp_path / "run" / "fold-1", recipe.data) == digests[1]
+    assert start_of(None, recipe.data) is None
+    with pytest.raises(CheckpointError, match="no such run"):
+        start_of(tmp_path / "other", recipe.data)
 
 
 @pytest.mark.parametrize("name", list(KNOWN))

@@ -73,10 +73,11 @@ def reproduce(
     wanted = Wanted(target, data, out, source, with_folds(source, changes, options.folds), init)
     rows = rows_of(target, options.methods)
     made = plan(wanted, rows, seeds_of(target, rows, list(options.seeds)), cache)
-    start = start_of(init)
+    for chosen in {part.data for run in made.runs for _, part in run.parts}:
+        start_of(init, chosen)  # an --init that is no run is named before anything is trained
     mine = shard(made.runs, options.shard)
     threads = options.threads or max(1, physical_cores() // options.jobs)
-    standings = {run.folder: standing(run, cache, start) for run in made.runs}
+    standings = {run.folder: standing(run, cache, init) for run in made.runs}
     todo = [run for run in mine if not standings[run.folder].evaluated]
     untrained = [run for run in todo if not standings[run.folder].trained]
     known = costs(untrained, cache, out / "estimates.json", threads, say, keep=not options.dry_run)
@@ -88,13 +89,13 @@ def reproduce(
     say(told)
 
     def write() -> list[Path]:
-        now = {run.folder: standing(run, cache, start) for run in made.runs}
+        now = {run.folder: standing(run, cache, init) for run in made.runs}
         return _write(wanted, made, now, cache)
 
     memory = free_memory(take_place("auto", threads)) if options.jobs > 1 else None
     failed = work(wanted, jobs, options.jobs, threads, memory, lambda: _written(write(), say), say) if jobs else []
     paths = write()
-    left = list(missing(made.lines, {run.folder: standing(run, cache, start) for run in made.runs}))
+    left = list(missing(made.lines, {run.folder: standing(run, cache, init) for run in made.runs}))
     if failed:
         raise TrainingError(
             f"{len(failed)} of {len(jobs)} runs failed, the first: {failed[0]}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
@@ -16,7 +17,9 @@ from disasymnet.errors import CheckpointError, RecipeError, TrainingError
 from disasymnet.evaluate.tables import CAM_OVERLAPS
 from disasymnet.recipe import Recipe, lines_of
 from disasymnet.reproduce.rows import OURS, Row, Target
+from disasymnet.settings import DataSettings
 from disasymnet.training.loop import TrainOptions, is_done, with_grid_of
+from disasymnet.training.start import start_of_fold
 from disasymnet.training.state import read_position
 
 RECIPES = {
@@ -195,11 +198,8 @@ class Standing:
         return f"cut off at {100 * self.progress:.0f} %" if self.begun else "to be trained"
 
 
-def standing(run: Run, cache: Cache, init: str | None) -> Standing:
-    """Where the run stands. TrainingError if its folder holds a training of other settings, cache or start.
-
-    `init`: the first digits of the weights to start from, where a run is named.
-    """
+def standing(run: Run, cache: Cache, init: Path | None) -> Standing:
+    """Where the run stands. TrainingError if its folder holds a training of other settings, cache or start."""
     for _ in range(PATIENCE):
         try:
             return _standing(run, cache, init)
@@ -208,7 +208,7 @@ def standing(run: Run, cache: Cache, init: str | None) -> Standing:
     return _standing(run, cache, init)
 
 
-def _standing(run: Run, cache: Cache, init: str | None) -> Standing:
+def _standing(run: Run, cache: Cache, init: Path | None) -> Standing:
     drawn = cache.redrawn(run.recipe.data.shares)
     done = epochs = begun = 0
     options = TrainOptions(resume=True)
@@ -216,7 +216,7 @@ def _standing(run: Run, cache: Cache, init: str | None) -> Standing:
         if not folder.exists():
             continue
         done += is_done(folder, recipe, drawn.digest, options, _quiet)
-        _check_start(folder, init)
+        _check_start(folder, start_of(init, recipe.data))
         position = read_position(folder / "state")
         begun += (folder / "run.json").is_file()
         epochs += position.epoch if position else 0
@@ -225,17 +225,22 @@ def _standing(run: Run, cache: Cache, init: str | None) -> Standing:
     return Standing(begun > 0, progress, trained, trained and _evaluated(run, cache))
 
 
-def start_of(init: Path | None) -> str | None:
-    """The digest that a run started from `init` writes down. CheckpointError if it is no run."""
-    return None if init is None else checkpoint.read(init).card.weights[:12]
+def start_of(init: Path | None, data: DataSettings) -> str | None:
+    """First digits of the weights that a run, or this fold of one, starts from. CheckpointError if there are none."""
+    return None if init is None else _weights_of(start_of_fold(init, data))
 
 
-def _check_start(folder: Path, init: str | None) -> None:
+@functools.cache
+def _weights_of(run: Path) -> str:
+    return checkpoint.read(run).card.weights[:12]
+
+
+def _check_start(folder: Path, wanted: str | None) -> None:
     facts = folder / "run.json"
     if not facts.is_file():
         return
     start = str(json.loads(facts.read_text())["start"])
-    if (init is None and start.startswith("started from")) or (init is not None and init not in start):
+    if (wanted is None and start.startswith("started from")) or (wanted is not None and wanted not in start):
         raise TrainingError(
             f"this run was begun otherwise: {start}",
             where=folder,
