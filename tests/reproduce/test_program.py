@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from disasymnet import checkpoint
 from disasymnet.data.cache import Cache
 from tests.reproduce.answered import TINY, Ended, program
 
@@ -234,13 +235,17 @@ def test_figure_3_shows_the_same_pairs_with_and_without_synthesis(made: Path, ph
 
 
 @pytest.mark.slow
-def test_folds_are_pooled_and_every_run_starts_from_the_same_weights(
-    made: Path, phantom_cache: Cache, tmp_path: Path
-) -> None:
+def test_folds_are_pooled_and_each_starts_from_its_own_fold(phantom_cache: Cache, tmp_path: Path) -> None:
     words = ("--methods", "resnet18", "--seeds", "0", "--folds", "--set", "data.folds=3")
-    start = made / "runs" / "resnet18" / "seed-1"
+    first = _reproduce("table1", phantom_cache, tmp_path / "first", *words)
+    assert first.returncode == 0, first.stderr
+    start = tmp_path / "first" / "runs" / "resnet18" / "seed-0"
     ended = _reproduce("table1", phantom_cache, tmp_path / "out", *words, "--init", str(start))
     assert ended.returncode == 0, ended.stderr
+    for fold in range(3):
+        begun = tmp_path / "out" / "runs" / "resnet18" / "seed-0" / f"fold-{fold}" / "run.json"
+        card = json.loads((checkpoint.find(start / f"fold-{fold}") / "card.json").read_text())
+        assert card["weights"][:12] in json.loads(begun.read_text())["start"]
     tree = json.loads((tmp_path / "out" / "table1.json").read_text())
     assert tree["rows"][0]["cells"]["abnormal"]["n"] == 2 * len(phantom_cache.pairs)
     assert "Every run started from the same pre-trained weights." in tree["notes"]
