@@ -163,6 +163,8 @@ class CvtSettings(Section):
     pool: Count = 4
     """`pixel`: both sides max-pooled by this factor for the attention; 1: every cell, at 16 times the squared cost."""
     tokens: Count = 16
+    zero_init: bool = False
+    """The change that attention makes starts at zero, so that a pre-trained trunk is not disturbed."""
 
 
 class HamSettings(Section):

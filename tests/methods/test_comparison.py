@@ -245,3 +245,16 @@ def test_a_detectors_head_starts_a_linear_side_head(name: str, taken: bool) -> N
     assert method.start_from_detector(weight, torch.tensor([-2.0])) is taken
     if taken:
         assert torch.equal(method.heads.side.weight[:, :16], weight[:, :, 0, 0])  # type: ignore[union-attr]
+        assert not method.heads.side.weight[:, 16:].any()  # type: ignore[union-attr]
+
+
+def test_cvt_starts_from_the_trunk_as_it_is() -> None:
+    method = build(Recipe.load("recommended+cvt", SMALL)).eval()
+    plain = build(Recipe.load("recommended+late-fusion", SMALL)).eval()
+    state = method.state_dict()
+    plain.load_state_dict({name: state[name] for name in plain.state_dict()})
+    image, breast = torch.rand(4, 1, 64, 32), torch.ones(4, 1, 64, 32, dtype=torch.bool)
+    with torch.no_grad():
+        torch.testing.assert_close(method(image, breast).side_logit, plain(image, breast).side_logit)
+        torch.nn.init.ones_(method.attention.add.weight)
+        assert not torch.allclose(method(image, breast).side_logit, plain(image, breast).side_logit)

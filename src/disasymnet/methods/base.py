@@ -52,13 +52,13 @@ class Method(nn.Module):
     def start_from_detector(self, weight: Tensor, bias: Tensor) -> bool:
         """Let a linear side head begin as a lesion detector's 1x1 head: weight (1, C, 1, 1), bias (1,).
 
-        On joined features the own side's part; False where the method has no such head.
+        On joined features the own side's part, and nothing of the other side; False where the method has no such head.
         """
         side = getattr(getattr(self, "heads", None), "side", None)
         if not isinstance(side, nn.Linear):
             return False
         with torch.no_grad():
-            side.weight[:, : weight.shape[1]].copy_(weight[:, :, 0, 0])
+            side.weight.zero_()[:, : weight.shape[1]].copy_(weight[:, :, 0, 0])
             side.bias.copy_(bias)
         return True
 

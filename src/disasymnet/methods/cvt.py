@@ -45,6 +45,8 @@ class CrossViewAttention(nn.Module):
         self.key = nn.Linear(width, settings.heads * KEY_WIDTH, bias=False)
         self.merge = nn.Linear(settings.heads * width, width, bias=False)
         self.add = nn.Linear(width, width, bias=False)
+        if settings.zero_init:
+            nn.init.zeros_(self.add.weight)
         self.tokens = nn.Linear(width, settings.tokens, bias=False) if settings.form == "token" else None
 
     def forward(self, f: Tensor) -> Tensor:
