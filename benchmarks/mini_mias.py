@@ -2,9 +2,9 @@
 
     python benchmarks/mini_mias.py --data MIAS --bar TRUNK [TRUNK ...] --rows NAME=RUN[,RUN ...] [...]
 
-TRUNKs come from `pretrain`, RUNs are trainings of k folds (one a seed, started from the TRUNK in the same place). Every
-pair is judged by the fold that tests it; what a run answers is kept in RUN/answers.npz, so that the runs themselves may
-be deleted. For each row: abnormal AUC, side accuracy in pairs with one abnormal side,
+TRUNKs come from `pretrain`; RUNs are trainings of k folds, or of another data set, one a seed, started from the TRUNK
+in the same place. Every pair is judged by the fold that tests it; what a run answers is kept in RUN/answers.npz, so
+that the runs themselves may be deleted. For each row: abnormal AUC, side accuracy in pairs with one abnormal side,
 share of circles that hold the map's maximum, asymmetric AUC beside that of the breasts' outlines alone; singles (mean
 over seeds) and the ensemble of seeds (mean logits, mean maps), each minus the bar with a paired interval over women.
 Also without CALC, and by density. Writes results/mini-mias.json.
@@ -82,11 +82,12 @@ def answers_of(run: Path, cache: Cache) -> dict[str, NDArray[Any]]:
     place = {pair.id: index for index, pair in enumerate(cache.pairs)}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found: dict[str, NDArray[Any]] = {"side": np.full((n, 2), np.nan), "pair": np.full(n, np.nan)}
-    for fold in sorted(run.glob("fold-*")):
+    for fold in sorted(run.glob("fold-*")) or [run]:
         one = checkpoint.load(fold / "last")
         one.method.eval().to(device)
         stride, folds = one.recipe.model.encoder.stride, one.recipe.data
-        ids = cache.split("test", folds.folds, folds.fold)
+        elsewhere = one.card.cache != cache.digest
+        ids = list(place) if elsewhere else cache.split("test", folds.folds, folds.fold)
         for first in range(0, len(ids), 8):
             batch = collate(cache, [cache.pair(name) for name in ids[first : first + 8]]).to(device)
             rows = [place[name] for name in batch.ids]
