@@ -51,11 +51,11 @@ def lesions(cache: Cache) -> Iterator[dict[str, Any]]:
 
 def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
     """Sign test of the contrast, and quartiles by kind."""
-    both: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name in ("as read", "mirrored"):
         values = [one[name] for one in found if one[name] is not None]
         brighter = sum(value > 0 for value in values)
-        both[name] = {"n": len(values), "brighter": brighter, "median": round(float(np.median(values)), 2)}
+        result[name] = {"n": len(values), "brighter": brighter, "median": round(float(np.median(values)), 2)}
     kinds = {kind: [one for one in found if one["kind"] == kind] for kind in sorted({one["kind"] for one in found})}
     for kind, some in {"all": found, **kinds}.items():
         seen = [one for one in some if one["as read"] is not None]
@@ -63,8 +63,8 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
             name: [round(float(q), 1) for q in np.nanpercentile([one[key] for one in seen], (25, 50, 75))]
             for name, key in (("diameter_mm", "diameter_mm"), ("contrast", "as read"))
         }
-        both.setdefault("by_kind", {})[kind] = {"n": len(seen), **quartiles}
-    return both
+        result.setdefault("by_kind", {})[kind] = {"n": len(seen), **quartiles}
+    return result
 
 
 def main() -> None:

@@ -86,8 +86,9 @@ def answers_of(run: Path, cache: Cache) -> dict[str, NDArray[Any]]:
         one = checkpoint.load(fold / "last")
         one.method.eval().to(device)
         stride, folds = one.recipe.model.encoder.stride, one.recipe.data
-        elsewhere = one.card.cache != cache.digest
-        ids = list(place) if elsewhere else cache.split("test", folds.folds, folds.fold)
+        if not folds.folds and one.card.cache == cache.digest:
+            raise SystemExit(f"{run} has learned from pairs of this cache and has no folds")
+        ids = cache.split("test", folds.folds, folds.fold) if folds.folds else list(place)
         for first in range(0, len(ids), 8):
             batch = collate(cache, [cache.pair(name) for name in ids[first : first + 8]]).to(device)
             rows = [place[name] for name in batch.ids]

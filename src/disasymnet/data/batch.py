@@ -7,6 +7,7 @@ both, and no second copy of the code for the other side.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,7 +70,8 @@ class PairBatch:
                 return Labels(*(getattr(value, f.name).to(device, non_blocking=True) for f in fields(value)))
             return value.to(device) if isinstance(value, PairBatch) else value
 
-        return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type]
+        moved: dict[str, Any] = {f.name: move(getattr(self, f.name)) for f in fields(self)}
+        return replace(self, **moved)
 
     def swap(self) -> PairBatch:
         """Right and left exchanged."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -67,11 +68,11 @@ class Exchanged(Cache):
         if item_id not in self._lefts:
             return own
         other = super().pair(self._lefts[item_id])
-        changed = {
+        changed: dict[str, Any] = {
             name: Sides(getattr(own, name).right, getattr(other, name).left)
             for name in ("abnormal", "geometry", "findings", "grey", "sources")
         }
-        return replace(own, **changed)  # type: ignore[arg-type]
+        return replace(own, **changed)
 
     def arrays(self, item_id: str) -> PairArrays:
         """One item's pictures, with the left side that it got."""

@@ -42,8 +42,8 @@ KINDS: dict[Preset, tuple[tuple[FindingKind, str, float], ...]] = {
 
 
 REALISTIC: dict[FindingKind, tuple[float, float, float, float]] = {
-    # Median diameter in mm and its spread (of the logarithm), then the same of the contrast: circles and their grey
-    # against the ring around them have about the quartiles of mini-MIAS (benchmarks/lesion_circles.py measures both).
+    # Median diameter in mm and its spread (of the logarithm), then the same of the contrast (grey range 1): size and
+    # grey against the ring around them have about mini-MIAS's quartiles (benchmarks/lesion_circles.py measures both).
     FindingKind.MASS: (17.0, 0.55, 0.115, 0.55),
     FindingKind.CALCIFICATION: (10.0, 0.55, 0.040, 0.60),
     FindingKind.ARCHITECTURAL_DISTORTION: (21.0, 0.40, 0.105, 0.60),

@@ -145,11 +145,11 @@ def _refuse_undoing(wanted: Wanted, row: Row) -> None:
         if _at(changed, name.split(".")) == value:
             continue
         paths = {change: f"{change.partition('=')[0].strip()}." for change in wanted.changes}
-        guilty = next(change for change, path in paths.items() if f"{name}.".startswith(path))
-        raise RecipeError(
-            f"--set {guilty} would undo what makes the row {row.name}",
-            hint=f'Write it into a recipe of your own (extends = "{wanted.recipe}"), for --recipe: rows come last.',
-        )
+        for change in (change for change, path in paths.items() if f"{name}.".startswith(path)):
+            raise RecipeError(
+                f"--set {change} would undo what makes the row {row.name}",
+                hint=f'Write it into a recipe of your own (extends = "{wanted.recipe}"), for --recipe: rows come last.',
+            )
 
 
 def _at(values: Any, path: Sequence[str]) -> Any:
