@@ -5,6 +5,8 @@ import importlib
 import re
 from pathlib import Path
 
+from tests.evaluate.trained import save_run, small_recipe
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -104,3 +106,15 @@ def test_every_code_of_those_left_out_stands_in_a_document() -> None:
     codes = _codes()
     assert {"damaged", "unpaired", "ics", "partner", "truth_size"} <= codes
     assert sorted(codes - told) == []
+
+
+def test_the_python_example_of_the_readme_runs(phantom_cache, tmp_path, monkeypatch, capsys) -> None:
+    demo = tmp_path / "out" / "demo"
+    save_run(demo / "run", phantom_cache, small_recipe())
+    (demo / "exams").symlink_to(phantom_cache.path.parent / "exams")
+    monkeypatch.chdir(tmp_path)
+    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    assert re.fullmatch(r"0\.\d+ 0\.\d+\n", capsys.readouterr().out)
+    assert (tmp_path / "answer").is_dir()
+    assert list((tmp_path / "answer").rglob("*.json"))
