@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from disasymnet.metrics.reconstruction import PSNR_LIMIT, change, psnr, removal, ring_fill, ssim, ssim_map
+from disasymnet.metrics.reconstruction import PSNR_LIMIT, change, psnr, removal, rim_fill, ring_fill, ssim, ssim_map
 
 BREAST = np.ones((40, 20), bool)
 LESION = np.zeros((40, 20), bool)
@@ -134,6 +134,30 @@ def test_each_lesion_is_filled_from_its_own_ring():
     assert filled[11, 5] == pytest.approx(0.2)
     assert filled[11, 31] == pytest.approx(0.6)
     assert np.array_equal(ring_fill(x, two, two), x)  # no breast around: nothing to fill from
+
+
+def test_rim_is_carried_inwards_by_hand():
+    x = np.array([[0.1, 0.2, 0.3, 0.9], [0.2, 9.0, 9.0, 0.5], [0.1, 0.4, 0.6, 0.9]])
+    lesion = np.zeros(x.shape, bool)
+    lesion[1, 1:3] = True
+    # 4a - b = 0.2 + 0.2 + 0.4 and 4b - a = 0.3 + 0.6 + 0.5
+    filled = rim_fill(x, lesion, np.ones_like(lesion))
+    assert filled[1, 1:3] == pytest.approx([(4 * 0.8 + 1.4) / 15, (4 * 1.4 + 0.8) / 15])
+    assert np.array_equal(filled[~lesion], x[~lesion])
+    breast = np.ones_like(lesion)
+    breast[1, 3] = False  # no neighbour any more: 4a - b = 0.8, 3b - a = 0.9
+    assert rim_fill(x, lesion, breast)[1, 1:3] == pytest.approx([(3 * 0.8 + 0.9) / 11, (4 * 0.9 + 0.8) / 11])
+    assert np.array_equal(rim_fill(x, lesion, lesion), x)  # no breast around: nothing to fill from
+
+
+@settings(max_examples=20, deadline=None)
+@given(slope=st.tuples(st.floats(-0.01, 0.01), st.floats(-0.01, 0.01)), seed=st.integers(0, 1000))
+def test_rim_fill_goes_on_a_slope_exactly(slope, seed):
+    y, column = np.mgrid[:30, :20]
+    plane = 0.5 + slope[0] * y + slope[1] * column
+    lesion = np.zeros(plane.shape, bool)
+    lesion[3:26, 3:16] = np.random.default_rng(seed).random((23, 13)) < 0.7  # many parts, of any shape
+    assert rim_fill(plane + lesion, lesion, np.ones_like(lesion)) == pytest.approx(plane)
 
 
 @settings(max_examples=40, deadline=None)

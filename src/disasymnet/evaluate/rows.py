@@ -1,4 +1,4 @@
-"""The rows of the counterfactual benchmark: runs, models of others, folders of pictures, and three reference points."""
+"""The rows of the counterfactual benchmark: runs, models of others, folders of pictures, and four reference points."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, UnidentifiedImageError
 
@@ -15,12 +16,13 @@ from disasymnet.errors import CheckpointError, PictureError
 from disasymnet.evaluate.cases import Case, Floats, Masks, batch_of
 from disasymnet.evaluate.forward import answer, cam_cut
 from disasymnet.evaluate.parts import Part
-from disasymnet.metrics.reconstruction import ring_fill
+from disasymnet.metrics.reconstruction import rim_fill, ring_fill
 
 Model = Callable[[Floats, Masks], Floats]
 """(2, H, W) float32 grey in [0, 1] and (2, H, W) bool breast, right first, chest wall at column 0 -> (2, H, W) x_n."""
 
-COPY, RING, TRUTH = "copy of the input", "ring mean (told the place)", "the truth itself"
+COPY, TRUTH = "copy of the input", "the truth itself"
+RING, RIM = "ring mean (told the place)", "rim carried inwards (told the place)"
 
 
 @dataclass(frozen=True)
@@ -152,14 +154,23 @@ def _read(path: Path, case: Case) -> Floats:
 
 
 def references() -> list[Row]:
-    """The two ends and one honest shortcut: nothing done; told the place, no network; and a perfect answer."""
+    """The two ends and two honest shortcuts: nothing done; told the place, no network; and a perfect answer."""
 
-    def ring(case: Case) -> Floats:
-        sides = zip(case.image, case.lesion, case.breast, strict=True)
-        return np.stack([ring_fill(x, lesion, breast) for x, lesion, breast in sides]).astype(np.float32)
+    def told(
+        fill: Callable[[Floats, Masks, Masks], npt.NDArray[np.float64]],
+    ) -> Callable[[Sequence[Case]], list[Drawn]]:
+        def draw(cases: Sequence[Case]) -> list[Drawn]:
+            found = []
+            for case in cases:
+                sides = zip(case.image, case.lesion, case.breast, strict=True)
+                found.append(Drawn(np.stack([fill(*side) for side in sides]).astype(np.float32)))
+            return found
+
+        return draw
 
     return [
         Row(COPY, "reference", lambda cases: [Drawn(case.image) for case in cases]),
-        Row(RING, "reference", lambda cases: [Drawn(ring(case)) for case in cases]),
+        Row(RING, "reference", told(ring_fill)),
+        Row(RIM, "reference", told(rim_fill)),
         Row(TRUTH, "reference", lambda cases: [Drawn(case.truth) for case in cases]),
     ]

@@ -74,7 +74,7 @@ def counterfactual_to(request: Request, say: Say) -> str:
     rows = [of_run(name, found) for name, found in parts.items()]
     rows += [of_pictures(name, folder) for name, folder in map(_named, request.pictures)]
     judge = None if request.judge is None else judge_of(request.judge, cases, request.split, warnings)
-    say(f"{len(cases.ids)} pairs of {cache.dataset} ({request.split}), {len(rows)} rows and three references")
+    say(f"{len(cases.ids)} pairs of {cache.dataset} ({request.split}), {len(rows)} rows and four references")
     found = benchmark(cases, rows, judge)
     for line in warnings:
         say(f"warning: {line}")
