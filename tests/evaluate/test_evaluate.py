@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
 from disasymnet import checkpoint
+from disasymnet.checkpoint import Checkpoint
 from disasymnet.data.cache import Cache
 from disasymnet.errors import CacheError, CheckpointError
 from disasymnet.evaluate import evaluate, summary
@@ -29,11 +31,12 @@ from disasymnet.evaluate.scores import (
 )
 from disasymnet.evaluate.synthetic import look_at_synthetic
 from disasymnet.evaluate.tables import choose_gallery, write_csv
+from disasymnet.methods.base import PairOutput
 from disasymnet.metrics.localisation import MINMAX_CUT
 from disasymnet.recipe import Recipe
 from disasymnet.settings import CamSettings
 from tests.data.small import breast_mask, make_pair, make_tumours
-from tests.evaluate.trained import card_of, knowing, known_cache, save_run, small_recipe
+from tests.evaluate.trained import Knowing, card_of, knowing, known_cache, save_run, small_recipe
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,23 @@ def test_a_method_that_knows_is_perfect_in_every_figure(cache):
     assert found["cam"]["tior"].value == 1
     assert found["cam"]["threshold"] == [{"value": 0.5, "relative": False, "chosen_on": "fixed"}]
     assert found["difference"]["threshold"][0]["chosen_on"] == "validation"
+
+
+class Faint(Knowing):
+    """Knows the place, but no cell of its map reaches the fixed cut."""
+
+    def forward(self, image: Tensor, breast: Tensor) -> PairOutput:
+        seen = super().forward(image, breast)
+        return replace(seen, cam=0.3 * seen.cam)
+
+
+def test_a_chosen_cut_forgives_a_faint_map_and_the_fixed_one_does_not(cache):
+    faint = Checkpoint(Faint(), small_recipe(), card_of(cache, small_recipe()))
+    test, validation = (list(all_sides(look_at(faint, cache, cache.split(split)))) for split in ("test", "val"))
+    found = localisation(test, chosen_on_validation(validation), 0.5)
+    assert found["cam"]["iou"].value == 0
+    assert found["cam_at_chosen_cut"]["iou"].value == 1
+    assert found["cam_at_chosen_cut"]["threshold"][0]["chosen_on"] == "validation"
 
 
 def test_removal_by_hand(cache):

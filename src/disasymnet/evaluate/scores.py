@@ -129,25 +129,28 @@ def pointing(sides: Iterable[Side]) -> Tree:
 def localisation(sides: Iterable[Side], cuts: Cuts, cam_cut: float) -> Tree:
     """IoU, both IoRs, Dice, mean TIoU and mean TIoR of each map, with the threshold it was cut at."""
     marked = [side for side in sides if side.maps]
-    tree: Tree = {}
-    for name in MAPS:
-        having = [side for side in marked if name in side.maps]
-        tree[name] = {key: _mean(having, partial(_overlap_value, name=name, cuts=cuts, key=key)) for key in OVERLAPS}
-        tree[name]["threshold"] = (
-            [{"value": round(cam_cut, 6), "relative": False, "chosen_on": "fixed"}]
-            if name == "cam"
-            else _thresholds(having, name, cuts)
-        )
+    tree: Tree = {name: _localisation(marked, name, cuts) for name in MAPS}
+    tree["cam"]["threshold"] = [{"value": round(cam_cut, 6), "relative": False, "chosen_on": "fixed"}]
+    # A fixed cut also measures the head's calibration: this one does not.
+    tree["cam_at_chosen_cut"] = _localisation(marked, "cam", cuts, chosen=True)
     return tree
 
 
-def _overlap(side: Side, name: str, cuts: Cuts) -> Overlap:
+def _localisation(marked: Sequence[Side], name: str, cuts: Cuts, *, chosen: bool = False) -> Tree:
+    having = [side for side in marked if name in side.maps]
+    found: Tree = {
+        key: _mean(having, partial(_overlap_value, name=name, cuts=cuts, key=key, chosen=chosen)) for key in OVERLAPS
+    }
+    return found | {"threshold": _thresholds(having, name, cuts)}
+
+
+def _overlap(side: Side, name: str, cuts: Cuts, chosen: bool = False) -> Overlap:
     score = side.maps[name]
-    return score.fixed if score.fixed is not None else score.grid[cuts(name, side).index]
+    return score.grid[cuts(name, side).index] if chosen or score.fixed is None else score.fixed
 
 
-def _overlap_value(side: Side, name: str, cuts: Cuts, key: str) -> float:
-    return float(getattr(_overlap(side, name, cuts), key))
+def _overlap_value(side: Side, name: str, cuts: Cuts, key: str, chosen: bool = False) -> float:
+    return float(getattr(_overlap(side, name, cuts, chosen), key))
 
 
 def _thresholds(sides: Sequence[Side], name: str, cuts: Cuts) -> list[Tree]:

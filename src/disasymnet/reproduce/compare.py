@@ -108,8 +108,8 @@ def _from_results(filled: Filled, column: Column) -> Tree:
     for seed, results in filled.results.items():
         found: Any = results
         for key in column.path:
-            found = found[key]
-        metrics[seed] = found
+            found = found.get(key, {})
+        metrics[seed] = found or Metric(None, note="evaluated before this was measured").to_dict()
     values = {seed: metric["value"] for seed, metric in metrics.items()}
     there = [one for one in values.values() if one is not None]
     first: Tree = next(iter(metrics.values()))

@@ -77,6 +77,7 @@ TIOU = Column("tiou", "mean TIoU %", ("localization", "mean TIoU %"), percent=Tr
 POINTING = Column("pointing", "CAM maximum in the lesion")
 TABLE2 = (
     IOU,
+    Column("iou_chosen", "IoU, cut chosen", path=("localisation", "cam_at_chosen_cut", "iou")),
     Column("ior_det", "IoR (of the marked area)", ("segmentation", "IoR")),
     Column("ior_ref", "IoR (of the lesion)"),
     DICE,
