@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from disasymnet.phantom.fields import Array, Frame, power_law
+from disasymnet.records import Circle
 from disasymnet.terms import FindingKind, View
 
 MASK_SHARE = 0.25
@@ -50,6 +52,13 @@ REALISTIC: dict[FindingKind, tuple[float, float, float, float]] = {
     FindingKind.ASYMMETRY: (17.0, 0.55, 0.210, 0.50),
 }
 
+ISLANDS = (
+    (FindingKind.MASS, "round", 0.3),
+    (FindingKind.MASS, "lobulated", 0.3),
+    (FindingKind.ASYMMETRY, "focal", 0.4),
+)
+"""What both breasts of a woman have alike: cysts, fibroadenomas, islands of gland. Alone each may pass for a lesion."""
+
 
 @dataclass(frozen=True)
 class Lesion:
@@ -74,6 +83,8 @@ class Placed:
     """A lesion in one picture: signal on a window of the grid with corner (row, column), and its mask there."""
 
     lesion: Lesion
+    circle: Circle
+    """Its place, mm."""
     corner: tuple[int, int]
     signal: Array
     mask: NDArray[np.bool_]
@@ -88,7 +99,27 @@ class Placed:
 
 def draw_lesion(rng: np.random.Generator, preset: Preset, reach_mm: float) -> Lesion:
     """Kind, size and contrast of a lesion; sizes stay below 40 % of the breast's reach."""
-    table = KINDS[preset]
+    return _draw(rng, KINDS[preset], preset, reach_mm)
+
+
+def draw_island(rng: np.random.Generator, reach_mm: float) -> Lesion:
+    """What a woman has in both breasts, as large and as bright as realistic lesions."""
+    return _draw(rng, ISLANDS, "realistic", reach_mm)
+
+
+def on_one_side(rng: np.random.Generator, island: Lesion) -> Lesion:
+    """The island as it is in one breast: like the other one in kind, place, size and contrast, never equal."""
+    return replace(
+        island,
+        diameter_mm=float(island.diameter_mm * rng.lognormal(0, 0.15)),
+        contrast=float(min(0.5, island.contrast * rng.lognormal(0, 0.25))),
+        shape_seed=int(rng.integers(2**32)),
+    )
+
+
+def _draw(
+    rng: np.random.Generator, table: Sequence[tuple[FindingKind, str, float]], preset: Preset, reach_mm: float
+) -> Lesion:
     kind, form, _ = table[int(rng.choice(len(table), p=[share for _, _, share in table]))]
     if preset == "easy":
         # To be seen on 64 x 32 cells of 3 to 4 mm: at least four cells wide, and brighter than any gland.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,21 +18,34 @@ HEADROOM = 0.985
 
 
 def place(
-    rng: np.random.Generator, anatomy: Anatomy, grey: Array, lesions: tuple[Lesion, ...], view: View
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    grey: Array,
+    lesions: tuple[Lesion, ...],
+    view: View,
+    apart_from: Sequence[Placed] = (),
 ) -> tuple[Placed, ...]:
-    """Each lesion's signal and mask on the picture's grid; masks of one picture do not overlap."""
+    """Each lesion's signal and mask on the picture's grid, away from what is there; masks do not overlap."""
     taken = np.zeros(anatomy.frame.shape, dtype=bool)
-    circles: list[Circle] = []
+    circles = [other.circle for other in apart_from]
     placed = []
     for lesion in lesions:
         row, col = _spot(rng, anatomy, lesion, circles)
         pixel = anatomy.frame.pixel_mm
         circles.append(Circle((col + 0.5) * pixel, (row + 0.5) * pixel, lesion.diameter_mm / 2))
-        one = _cut(lesion, (row, col), anatomy, grey, view)
+        one = _cut(lesion, circles[-1], (row, col), anatomy, grey, view)
         one = replace(one, mask=one.mask & ~taken[one.window])
         taken[one.window] |= one.mask
         placed.append(one)
     return tuple(placed)
+
+
+def add(grey: Array, placed: Sequence[Placed]) -> Array:
+    """`grey` with all signals added."""
+    total = grey.copy()
+    for one in placed:
+        total[one.window] += one.signal
+    return total
 
 
 def _spot(rng: np.random.Generator, anatomy: Anatomy, lesion: Lesion, others: list[Circle]) -> tuple[int, int]:
@@ -60,7 +74,7 @@ def _spot(rng: np.random.Generator, anatomy: Anatomy, lesion: Lesion, others: li
     return row * step + step // 2, col * step + step // 2
 
 
-def _cut(lesion: Lesion, centre: tuple[int, int], anatomy: Anatomy, grey: Array, view: View) -> Placed:
+def _cut(lesion: Lesion, circle: Circle, centre: tuple[int, int], anatomy: Anatomy, grey: Array, view: View) -> Placed:
     """The lesion's window, cut at the picture's edge and faded out at the skin."""
     frame = anatomy.frame
     signal, mask = shape(lesion, frame.pixel_mm, view)
@@ -79,4 +93,4 @@ def _cut(lesion: Lesion, centre: tuple[int, int], anatomy: Anatomy, grey: Array,
     added = lesion.contrast * signal
     added = np.asarray(added / (1 + (added / room) ** 4) ** 0.25, dtype=np.float32)
     peak = float(crest(added, lesion, frame.pixel_mm).max())
-    return Placed(lesion, (r0, c0), added, mask & (inside > 0), peak)
+    return Placed(lesion, circle, (r0, c0), added, mask & (inside > 0), peak)

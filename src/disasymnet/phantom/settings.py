@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from disasymnet.settings import Section, Share
 
-DRAWING = 2
+DRAWING = 3
 """Version of what a seed draws."""
 SCHEMA = 1
 """Version of the files on disk: phantom.json and pictures.csv."""
@@ -19,6 +19,9 @@ FIELD_MM = 240.0
 
 PROPORTION = 2560 / 3328
 """Columns to rows of a common full-field detector."""
+
+ISLANDS = 1.0
+"""So many that the largest alarms of a detector in the two breasts of a healthy woman agree as on real films."""
 
 Density = Literal["A", "B", "C", "D"]
 DENSITIES: tuple[Density, ...] = ("A", "B", "C", "D")
@@ -44,6 +47,9 @@ class PhantomSettings(Section):
     """Share of the other exams with lesions in both breasts."""
     second_lesion: Share = 0.2
     """Share of abnormal breasts with two lesions instead of one."""
+    islands: Annotated[float, Field(ge=0, le=9)] | None = None
+    """Mean number of benign look-alikes of a woman, alike in both breasts. None: 0 beside easy lesions, 1 beside
+    realistic ones."""
     densities: tuple[Share, Share, Share, Share] = (0.15, 0.35, 0.35, 0.15)
     """Shares of breast density A to D (ACR)."""
     val: Annotated[float, Field(ge=0)] = 0.1
@@ -56,6 +62,11 @@ class PhantomSettings(Section):
     def shape(self) -> tuple[int, int]:
         """Rows and columns of every picture."""
         return self.rows, self.columns if self.columns is not None else max(48, round(self.rows * PROPORTION))
+
+    @property
+    def mean_islands(self) -> float:
+        """Benign look-alikes that a woman has in each breast."""
+        return self.islands if self.islands is not None else ISLANDS if self.lesions == "realistic" else 0.0
 
     @property
     def pixel_mm(self) -> float:

@@ -17,9 +17,9 @@ from disasymnet.phantom.anatomy import (
     draw_woman,
 )
 from disasymnet.phantom.fields import Frame
-from disasymnet.phantom.lesions import Lesion, Placed, draw_lesion
+from disasymnet.phantom.lesions import Lesion, Placed, draw_island, draw_lesion, on_one_side
 from disasymnet.phantom.marker import draw_marker
-from disasymnet.phantom.placing import place
+from disasymnet.phantom.placing import add, place
 from disasymnet.phantom.settings import Density, PhantomSettings
 from disasymnet.phantom.tissue import LOOKS, add_noise, blur, draw_tissue, stored
 from disasymnet.records import Sides
@@ -61,17 +61,24 @@ def shoot_exam(settings: PhantomSettings, plan: Plan, branch: int = EXAMS) -> li
     key = (branch, plan.index)
     woman = draw_woman(stream(settings.seed, *key, 0), plan.density)
     frame = Frame(*settings.shape, settings.pixel_mm)
+    alike = stream(settings.seed, *key, 4)
+    islands = tuple(draw_island(alike, woman.reach) for _ in range(alike.poisson(settings.mean_islands)))
     made = []
     for side_number, side in enumerate((Laterality.RIGHT, Laterality.LEFT)):
         rng = stream(settings.seed, *key, 2, side_number)
         breast = draw_breast(rng, woman)
         lesions = _draw_lesions(rng, settings, woman.reach) if plan.abnormal[side] else ()
+        here = stream(settings.seed, *key, 4, side_number)
+        benign = tuple(on_one_side(here, island) for island in islands)
         for view in map(View, settings.views):
             view_number = (View.CC, View.MLO).index(view)
             shared = draw_shared_noise(stream(settings.seed, *key, 1, view_number))
             rng = stream(settings.seed, *key, 3, side_number, view_number)
             anatomy = draw_anatomy(rng, breast, view, frame, shared)
-            made.append(_Scene(settings, breast, anatomy, side, view).shoot(rng, lesions, shared))
+            # The same numbers for both breasts: islands lie at about mirrored places.
+            places = stream(settings.seed, *key, 5, view_number)
+            scene = _Scene(settings, breast, anatomy, side, view)
+            made.append(scene.shoot(rng, lesions, shared, benign, places))
     return made
 
 
@@ -88,22 +95,28 @@ class _Scene:
     side: Laterality
     view: View
 
-    def shoot(self, rng: np.random.Generator, lesions: tuple[Lesion, ...], shared: SharedNoise) -> Shot:
+    def shoot(
+        self,
+        rng: np.random.Generator,
+        lesions: tuple[Lesion, ...],
+        shared: SharedNoise,
+        islands: tuple[Lesion, ...],
+        places: np.random.Generator,
+    ) -> Shot:
         """Both pictures have the same tissue and the same noise; lesions draw their places from a child stream."""
         look = LOOKS[self.settings.style]
         frame = self.anatomy.frame
         for_lesions, rng = rng.spawn(2)
         grey = draw_tissue(rng, self.breast, self.anatomy, shared, look)
+        benign = place(places, self.anatomy, grey, islands, self.view)
+        grey = add(grey, benign)
         marker = draw_marker(rng, self.anatomy, self.side, self.view, self.settings.style)
         if marker is not None:
             grey = np.maximum(grey, marker)
         noise = add_noise(rng, grey, look)
         without = stored(blur(grey, frame) + noise, look)
-        placed = place(for_lesions, self.anatomy, grey, lesions, self.view)
+        placed = place(for_lesions, self.anatomy, grey, lesions, self.view, benign)
         if not placed:
             return Shot(self.side, self.view, without, without, (), self.anatomy)
-        signal = np.zeros_like(grey)
-        for one in placed:
-            signal[one.window] += one.signal
-        with_lesions = stored(blur(grey + signal, frame) + noise, look)
+        with_lesions = stored(blur(add(grey, placed), frame) + noise, look)
         return Shot(self.side, self.view, with_lesions, without, placed, self.anatomy)
