@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import center_of_mass
 
 from disasymnet.phantom.fibres import fading
 from disasymnet.phantom.fields import Frame, power_law, shared_noise
@@ -138,3 +139,32 @@ def test_a_fibre_fades_to_nothing_at_both_ends_and_never_to_nan() -> None:
     length = np.linspace(3, 44, 2001, dtype=np.float32)
     for place, light in ((0 * length, 0), (length / 2, 1), (np.nextafter(length, np.float32(0)), 0), (length, 0)):
         assert fading(place, length) == pytest.approx(np.full(2001, light), abs=1e-4)
+
+
+def test_islands_stand_in_both_breasts_at_about_mirrored_places() -> None:
+    plain = PhantomSettings(exams=20, rows=160, symmetric=1.0, lesions="realistic", islands=0, seed=5)
+    apart, ratios = [], []
+    for plan in plan_exams(plain)[:10]:
+        without, shown = (shoot_exam(plain.model_copy(update={"islands": mean}), plan) for mean in (0.0, 0.5))
+        for view in range(2):
+            added = [np.maximum(shown[at].without.astype(float) - without[at].without, 0) for at in (view, view + 2)]
+            assert (added[0].max() > 0) is (added[1].max() > 0)  # never in one breast alone
+            if added[0].max() > 0:
+                right, left = (np.array(center_of_mass(one)) * plain.pixel_mm for one in added)
+                apart.append(np.hypot(*(right - left)))
+                ratios.append(added[0].sum() / added[1].sum())
+    assert len(apart) >= 6
+    assert np.median(apart) < 15
+    assert min(ratios) > 0.2
+    assert max(ratios) < 5
+    assert len(set(np.round(ratios, 3))) == len(ratios)  # alike, never equal
+
+
+def test_lesions_keep_away_from_islands() -> None:
+    full = PhantomSettings(exams=10, rows=160, symmetric=0.0, lesions="realistic", islands=4, seed=5)
+    bare = full.model_copy(update={"islands": 0.0})
+    for plan in plan_exams(full)[:6]:
+        for shot, plain in zip(shoot_exam(full, plan), shoot_exam(bare, plan), strict=True):
+            for lesion in shot.placed:
+                added = shot.without[lesion.window].astype(float) - plain.without[lesion.window]
+                assert (added[lesion.mask] < 40).mean() > 0.9  # of 4095; an island's foot may reach into the rim

@@ -24,6 +24,10 @@ def phantom(
     val: Annotated[float, typer.Option(min=0, help="Women for validation: below 1 a share, else a number.")] = 0.1,
     test: Annotated[float, typer.Option(min=0, help="Women for the test, likewise.")] = 0.1,
     tumours: Annotated[int, typer.Option(min=0, help="Crops of other women's lesions, for Synthesis.")] = 60,
+    islands: Annotated[
+        float | None,
+        typer.Option(min=0, help="Benign look-alikes a woman has in both breasts, mean; default: 0 easy, 1 realistic."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     workers: Workers = None,
 ) -> None:
@@ -34,7 +38,7 @@ def phantom(
     from disasymnet.phantom import PhantomSettings, make_exams
 
     given = {"exams": exams, "rows": rows, "lesions": contrast, "style": style, "seed": seed, "val": val, "test": test}
-    settings = settings_of(PhantomSettings, **given, tumours=tumours)
+    settings = settings_of(PhantomSettings, **given, tumours=tumours, islands=islands)
     make_exams(out, settings, workers=workers, say=say)
     typer.echo(f"{out}: {exams} exams. Next: disasymnet prepare phantom {out} --out CACHE")
 
