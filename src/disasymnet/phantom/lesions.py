@@ -58,6 +58,9 @@ ISLANDS = (
     (FindingKind.ASYMMETRY, "focal", 0.4),
 )
 """What both breasts of a woman have alike: cysts, fibroadenomas, islands of gland. Alone each may pass for a lesion."""
+ISLAND_CONTRAST = 0.55
+"""Of a lesion's. So the largest alarms of a detector in both breasts of a healthy woman agree as on mini-MIAS: correlation
+0.48 (ranks 0.50) against 0.43 (0.55); at a lesion's own contrast 0.62, without islands 0.26."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,9 @@ def draw_lesion(rng: np.random.Generator, preset: Preset, reach_mm: float) -> Le
 
 
 def draw_island(rng: np.random.Generator, reach_mm: float) -> Lesion:
-    """What a woman has in both breasts, as large and as bright as realistic lesions."""
-    return _draw(rng, ISLANDS, "realistic", reach_mm)
+    """What a woman has in both breasts, as large as realistic lesions and fainter."""
+    island = _draw(rng, ISLANDS, "realistic", reach_mm)
+    return replace(island, contrast=island.contrast * ISLAND_CONTRAST)
 
 
 def on_one_side(rng: np.random.Generator, island: Lesion) -> Lesion:

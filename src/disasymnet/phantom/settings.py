@@ -21,7 +21,7 @@ PROPORTION = 2560 / 3328
 """Columns to rows of a common full-field detector."""
 
 ISLANDS = 1.0
-"""So many that the largest alarms of a detector in the two breasts of a healthy woman agree as on real films."""
+"""Per woman; with their contrast (lesions.py) chosen against mini-MIAS."""
 
 Density = Literal["A", "B", "C", "D"]
 DENSITIES: tuple[Density, ...] = ("A", "B", "C", "D")
