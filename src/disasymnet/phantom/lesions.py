@@ -59,8 +59,8 @@ ISLANDS = (
 )
 """What both breasts of a woman have alike: cysts, fibroadenomas, islands of gland. Alone each may pass for a lesion."""
 ISLAND_CONTRAST = 0.55
-"""Of a lesion's. So the largest alarms of a detector in both breasts of a healthy woman agree as on mini-MIAS: correlation
-0.48 (ranks 0.50) against 0.43 (0.55); at a lesion's own contrast 0.62, without islands 0.26."""
+"""Of a lesion's. So the largest alarms of a detector in both breasts of a healthy woman agree as on mini-MIAS:
+correlation 0.48 (ranks 0.50) against 0.43 (0.55); at a lesion's own contrast 0.62, without islands 0.26."""
 
 
 @dataclass(frozen=True)
