@@ -2,9 +2,9 @@
 
     python benchmarks/method_cost.py [--recipe recommended] [--size 256x128] [--pairs 4] [--repeats 3] [--device cpu]
 
-Each method in a process of its own, their steps in turn; ratios to ResNet18 are of medians, on the CPU of processor time
-of one thread. A training step is what `train` does with a batch: both objectives where a method has two. The batch is
-noise with one synthetic pair in four; what it shows costs nothing. Memory is the process's peak less what it held
+Each method in a process of its own, their steps in turn; ratios to ResNet18 are of medians, on the CPU of processor
+time of one thread. A training step is what `train` does with a batch: both objectives where a method has two. The batch
+is noise with one synthetic pair in four; what it shows costs nothing. Memory is the process's peak less what it held
 before the method was built. Writes results/method-cost.json and prints a Markdown table.
 """
 
