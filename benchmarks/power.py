@@ -2,9 +2,10 @@
 
     python benchmarks/power.py --pairs 10000 [--auc 0.67] [--agree 0.6 0.8] [--cells 8] [--power 0.8]
 
-Variance of an AUC after Hanley and McNeil (1982); two methods on the same pairs, whose AUCs correlate by `agree`; half of
-the pairs asymmetric; two-sided test at 0.05, and at 0.05 / CELLS, which the first step of Holm's correction asks for. Pairs
-count as independent: two views of one woman are not quite, so the truth is a little worse.
+Variance of an AUC after Hanley and McNeil (1982); two methods on the same pairs, whose AUCs correlate by `agree`;
+half of the pairs asymmetric; two-sided test at 0.05, and at 0.05 / CELLS, which the first step of Holm's
+correction asks for. Pairs count as independent: two views of one woman are not quite, so the truth is a little
+worse.
 """
 
 from __future__ import annotations
