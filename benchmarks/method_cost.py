@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from train_step import make_batch, peak_memory, seconds
 
@@ -45,6 +46,8 @@ class Cost:
         self.batch = make_batch(pairs, recipe.image.height, recipe.image.width).to(device)
         self.before = peak_memory(device)
         self.method = build(recipe).to(device)
+        if recipe.train.channels_last:
+            self.method.to(memory_format=torch.channels_last)
         self.stepper = Stepper(self.method, self.method.objectives, recipe.train, Place(device, 1))
 
     def train(self) -> None:
@@ -73,7 +76,8 @@ def prepare(recipe: Recipe, pairs: int, device: torch.device) -> dict[str, float
     _kept.append(cost)
     cost.infer()
     inference = peak_memory(device) - cost.before
-    with FlopCounterMode(display=False) as counter:
+    # The fused kernel of attention is not counted on a CPU, its parts are.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         cost.infer()
     cost.train()
     cost.train()

@@ -216,7 +216,13 @@ def main() -> None:
         for style, view in (("film", "MLO"), ("film", "CC"), ("digital", "MLO"), ("digital", "CC")):
             # Even shares of density: mini-MIAS has 53 fatty, 52 glandular and 56 dense pairs.
             settings = PhantomSettings(
-                exams=options.exams, rows=ROWS, views=(view,), style=style, seed=1, densities=(0.2, 0.3, 0.3, 0.2)
+                lesions="realistic",
+                exams=options.exams,
+                rows=ROWS,
+                views=(view,),
+                style=style,
+                seed=1,
+                densities=(0.2, 0.3, 0.3, 0.2),
             )
             job = partial(phantom_pair, settings)
             sets[f"{style} {view}"] = summary([entry for some in pool.map(job, plan_exams(settings)) for entry in some])

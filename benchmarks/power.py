@@ -4,8 +4,8 @@
 
 Variance of an AUC after Hanley and McNeil (1982); two methods on the same pairs, whose AUCs correlate by `agree`;
 half of the pairs asymmetric; two-sided test at 0.05, and at 0.05 / CELLS, which the first step of Holm's
-correction asks for. Pairs count as independent: two views of one woman are not quite, so the truth is a little
-worse.
+correction asks for. Pairs count as independent: two views of one woman are not, so the truth is worse, by 1.4 times at
+most.
 """
 
 from __future__ import annotations

@@ -91,6 +91,9 @@ def test_a_chosen_cut_forgives_a_faint_map_and_the_fixed_one_does_not(cache):
     assert found["cam"]["iou"].value == 0
     assert found["cam_at_chosen_cut"]["iou"].value == 1
     assert found["cam_at_chosen_cut"]["threshold"][0]["chosen_on"] == "validation"
+    unchosen = localisation(test, chosen_on_validation([]), 0.5)["cam_at_chosen_cut"]["iou"]
+    assert unchosen.value is None
+    assert "no pair" in unchosen.note
 
 
 def test_removal_by_hand(cache):

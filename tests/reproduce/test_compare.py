@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import wilcoxon
@@ -59,6 +61,18 @@ def test_what_a_method_cannot_answer_is_na_and_the_derived_score_stands_apart():
     pair_only = filled("asymmirai", answers(LABEL, A))
     assert cell(pair_only, ABNORMAL, None)["note"] == cell(pair_only, DERIVED, None)["note"]
     assert cell(pair_only, ABNORMAL, None)["note"] == "this method has no side head"
+
+
+def test_a_figure_that_an_earlier_evaluation_lacks_is_na_and_says_so():
+    [chosen] = (column for column in TARGETS["table2"].columns if column.key == "iou_chosen")
+    new = {"localisation": {"cam_at_chosen_cut": {"iou": {"value": 0.3, "ci": [0.2, 0.4], "ci_unit": [0.2, 0.4]}}}}
+    old = {"localisation": {"cam": {}}}
+    line = filled("disasymnet", answers(LABEL, A), answers(LABEL, B))
+    for order in ((new, old), (old, new)):
+        found = cell(replace(line, results=dict(enumerate(order))), chosen, None)
+        assert found["value"] is None
+        assert found["note"] == "evaluated before this was measured"
+    assert cell(replace(line, results={0: new, 1: new}), chosen, None)["value"] == pytest.approx(0.3)
 
 
 def test_mean_tiou_by_hand():

@@ -28,6 +28,8 @@ REMOVAL = (
 UNCHOSEN = Threshold(0.5, relative=True)
 """For x_ab and the difference where no other pair with a marked lesion is at hand to choose by."""
 
+NOT_CHOSEN = "fixed: no pair with a marked lesion to choose by"
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -67,7 +69,7 @@ def chosen_on_other_folds(sides: Iterable[Side]) -> Cuts:
 def _best(sides: Sequence[Side], name: str, chosen_on: str) -> Cut:
     index = best_of_grid([side.maps[name].grid for side in sides if name in side.maps])
     if index is None:
-        return Cut(GRID.index(UNCHOSEN), "fixed: no pair with a marked lesion to choose by")
+        return Cut(GRID.index(UNCHOSEN), NOT_CHOSEN)
     return Cut(index, chosen_on)
 
 
@@ -138,6 +140,8 @@ def localisation(sides: Iterable[Side], cuts: Cuts, cam_cut: float) -> Tree:
 
 def _localisation(marked: Sequence[Side], name: str, cuts: Cuts, *, chosen: bool = False) -> Tree:
     having = [side for side in marked if name in side.maps]
+    if chosen and any(cuts(name, side).chosen_on == NOT_CHOSEN for side in having):
+        return {key: Metric(None, note=NOT_CHOSEN) for key in OVERLAPS} | {"threshold": []}
     found: Tree = {
         key: _mean(having, partial(_overlap_value, name=name, cuts=cuts, key=key, chosen=chosen)) for key in OVERLAPS
     }

@@ -65,7 +65,7 @@ class PhantomSettings(Section):
 
     @property
     def mean_islands(self) -> float:
-        """Benign look-alikes that a woman has in each breast."""
+        """Mean number of benign look-alikes that a woman has in each breast."""
         return self.islands if self.islands is not None else ISLANDS if self.lesions == "realistic" else 0.0
 
     @property

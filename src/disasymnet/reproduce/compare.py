@@ -114,7 +114,8 @@ def _from_results(filled: Filled, column: Column) -> Tree:
     there = [one for one in values.values() if one is not None]
     first: Tree = next(iter(metrics.values()))
     if len(there) < len(values):
-        return Metric(None, note=first.get("note")).to_dict()
+        lacking = next(metric for metric in metrics.values() if metric["value"] is None)
+        return Metric(None, note=lacking.get("note")).to_dict()
     plain = first if len(there) == 1 else {**first, "ci": None, "ci_unit": None}
     return plain | {"value": float(np.mean(there)), "sd": _sd(there), "seeds": {str(s): v for s, v in values.items()}}
 
