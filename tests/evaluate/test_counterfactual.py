@@ -22,7 +22,8 @@ from disasymnet.evaluate.cases import WITH_TUMOURS, Cases, batch_of
 from disasymnet.evaluate.counterfactual import SHOWN, Found, benchmark
 from disasymnet.evaluate.judge import Judge, judge_of
 from disasymnet.evaluate.parts import Part
-from disasymnet.evaluate.rows import COPY, RIM, RING, TRUTH, of_model, of_pictures, of_run
+from disasymnet.evaluate.rows import COPY, RIM, RING, TRUTH, of_model, of_pictures, of_run, references
+from disasymnet.metrics.localisation import grown
 from disasymnet.training.detector import Detector
 from disasymnet.training.start import DETECTOR
 from tests.data.small import make_recipe, make_tumours
@@ -88,6 +89,18 @@ def test_told_the_place_it_touches_nothing_else(found: Found, told: str) -> None
     assert row["removal"]["outside_error"]["value"] == pytest.approx(0, abs=1e-6)
     assert row["pointing"]["difference"]["value"] == 1
     assert row["localisation"]["cam"]["iou"]["value"] is None  # no reference has a CAM
+
+
+def test_the_rim_does_not_carry_a_lesions_faint_border_inwards(cache: Cache) -> None:
+    case = next(Cases.of(cache, cache.split("test")).batches())[0]
+    breast = np.ones_like(case.breast)
+    lesion = np.zeros_like(breast)
+    lesion[:, 20:26, 10:16] = True
+    truth = np.full(breast.shape, 0.4, np.float32)
+    faint = np.stack([grown(side, 2) & ~side for side in lesion])
+    case = replace(case, image=truth + 0.3 * lesion + 0.06 * faint, truth=truth, lesion=lesion, breast=breast)
+    drawn = {row.name: row.draw([case])[0].normal for row in references()}
+    assert np.abs(drawn[RIM] - truth).max() == pytest.approx(0, abs=1e-6)
 
 
 def test_an_independent_classifier_sees_what_is_left(found: Found) -> None:
