@@ -129,6 +129,9 @@ class LossSettings(Section):
     rec: Weight = 0.1
     disc: Weight = 1.0
     syn: Weight = 0.5
+    syn_lesion: Weight = 0.0
+    """Ours, within L_syn: of the mean over pixels that blending changed, beside that over the whole picture. They are
+    one in a hundred: a decoder that learns alone leaves everything as it is without."""
     refine: Weight = 1.0
     contralateral: Weight = 0.0
     """Of `methods.losses.contralateral_loss`, which the paper does not have: what attention shall learn where pairs are

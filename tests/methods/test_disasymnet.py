@@ -100,6 +100,16 @@ def test_an_extra_forward_serves_only_l_syn(batch: PairBatch) -> None:
     assert both["syn"][1] > 0
 
 
+def test_l_syn_may_count_the_blended_lesions_once_more(batch: PairBatch) -> None:
+    assert batch.real is not None
+    assert batch.synthetic is not None
+    alone, twice = (next(_method(f"model.losses.syn_lesion={weight}").objectives(batch))["syn"][1] for weight in (0, 3))
+    chosen = batch.synthetic.repeat(2)[:, None, None, None]
+    off = (batch.real - _method()(batch.image, batch.breast).normal).abs()  # the first x_n is x exactly
+    lesion = chosen & ((batch.image - batch.real).abs() >= 1 / 255)
+    assert twice.item() - alone.item() == pytest.approx(3 * off[lesion].mean().item(), rel=1e-4)
+
+
 def test_asyc_alone_is_a_switch(batch: PairBatch) -> None:
     method = _method("model.decoder.on=false")
     assert [list(losses) for losses in method.objectives(batch)] == [["diag"]]

@@ -28,6 +28,7 @@ def phantom(
         float | None,
         typer.Option(min=0, help="Benign look-alikes a woman has in both breasts, mean; default: 0 easy, 1 realistic."),
     ] = None,
+    symmetric: Annotated[float, typer.Option(min=0, max=1, help="Share of women without any lesion.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     workers: Workers = None,
 ) -> None:
@@ -38,7 +39,7 @@ def phantom(
     from disasymnet.phantom import PhantomSettings, make_exams
 
     given = {"exams": exams, "rows": rows, "lesions": contrast, "style": style, "seed": seed, "val": val, "test": test}
-    settings = settings_of(PhantomSettings, **given, tumours=tumours, islands=islands)
+    settings = settings_of(PhantomSettings, **given, tumours=tumours, islands=islands, symmetric=symmetric)
     make_exams(out, settings, workers=workers, say=say)
     typer.echo(f"{out}: {exams} exams. Next: disasymnet prepare phantom {out} --out CACHE")
 

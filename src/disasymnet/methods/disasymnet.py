@@ -16,6 +16,7 @@ from torch.func import functional_call
 from disasymnet.data.batch import PairBatch
 from disasymnet.methods.base import Losses, Method, PairOutput
 from disasymnet.methods.losses import (
+    blended,
     classification_loss,
     contralateral_loss,
     of_pairs,
@@ -124,14 +125,22 @@ class DisAsymNet(Method):
 
     def _synthesis(self, batch: PairBatch, normal: Tensor, where: Tensor) -> Tensor | None:
         """E12, or None where the batch holds no synthesised pair (its mean then has no such term)."""
-        extra = batch.extra
+        weights, extra = self.settings.losses, batch.extra
         if extra is not None and extra.real is not None:
             drawn = self(extra.image, extra.breast).normal
-            inside = extra.breast if self.settings.losses.region == "breast" else torch.ones_like(extra.breast)
-            return None if drawn is None else synthesis_loss(extra.real, drawn, inside)
-        if batch.real is None or batch.synthetic is None or not bool(batch.synthetic.any()):
+            real, fake = extra.real, extra.image
+            inside = extra.breast if weights.region == "breast" else torch.ones_like(extra.breast)
+        elif batch.real is not None and batch.synthetic is not None and bool(batch.synthetic.any()):
+            drawn, real, fake = normal, batch.real, batch.image
+            inside = where & of_pairs(batch.synthetic)
+        else:
             return None
-        return synthesis_loss(batch.real, normal, where & of_pairs(batch.synthetic))
+        if drawn is None:
+            return None
+        loss = synthesis_loss(real, drawn, inside)
+        if weights.syn_lesion:
+            loss = loss + weights.syn_lesion * synthesis_loss(real, drawn, inside & blended(real, fake))
+        return loss
 
     def _classify(
         self, image: Tensor, breast: Tensor, statistics: GreyStatistics, mode: BatchNormMode | str, *, frozen: bool

@@ -44,6 +44,11 @@ def synthesis_loss(real: Tensor, normal: Tensor, where: Tensor) -> Tensor:
     return masked_mean((real - normal).abs(), where)
 
 
+def blended(real: Tensor, fake: Tensor) -> Tensor:
+    """Pixels that blending changed by a grey level of 255 or more, bool."""
+    return (fake - real).abs() >= 1 / 255
+
+
 def contralateral_loss(before: Tensor, after: Tensor, where: Tensor) -> Tensor:
     """Ours: comparing shall take half of the other side's strongest evidence off each cell.
 
