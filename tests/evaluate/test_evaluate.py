@@ -316,3 +316,7 @@ def test_overlaps_of_the_cam_stand_in_the_table_for_tests_over_images(results):
         metric = tree["localisation"]["cam"][name]
         assert metric["n"] == len(marked)
         assert metric["value"] == pytest.approx(np.mean([float(row[f"cam_{name}"]) for row in marked]))
+    chosen = tree["localisation"]["cam_at_chosen_cut"]["iou"]["value"]
+    assert chosen == pytest.approx(np.mean([float(row["cam_chosen_iou"]) for row in marked]))
+    holes = [float(row["black_holes"]) for row in marked if row["black_holes"]]
+    assert tree["reconstruction"]["black_holes"]["value"] == pytest.approx(np.mean(holes))

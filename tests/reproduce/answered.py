@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from disasymnet.cli import app
 from disasymnet.errors import DisAsymNetError
 from disasymnet.recipe import Recipe
-from disasymnet.reproduce.answers import NUMBERS, Answers
+from disasymnet.reproduce.answers import NUMBERS, Answers, with_shares
 from disasymnet.reproduce.compare import Filled
 from disasymnet.reproduce.plan import Line, Run
 from disasymnet.reproduce.rows import KNOWN, Row
@@ -53,6 +53,7 @@ def answers(
     sides = {name: np.full((n, 2), np.nan) for name in NUMBERS} | measured
     sides["y"] = np.stack([y, np.zeros(n)], axis=1)
     sides["logit"] = np.full((n, 2), np.nan) if side is None else side
+    sides = with_shares(sides)
     ids = tuple(f"p{number}" for number in range(n))
     return Answers(ids, np.array(ids), {"y": y, "logit": logit}, sides)
 

@@ -11,9 +11,21 @@ from sklearn.metrics import roc_auc_score
 
 from disasymnet.metrics.classification import holm
 from disasymnet.reproduce.compare import Filled, cell, family_of, paired_tests
-from disasymnet.reproduce.rows import ABNORMAL, ASYMMETRIC, COMPARATORS, DERIVED, DICE, IOU, SIDES, TARGETS, TIOU
+from disasymnet.reproduce.rows import (
+    ABNORMAL,
+    ASYMMETRIC,
+    COMPARATORS,
+    DERIVED,
+    IOU,
+    IOU_CHOSEN,
+    REMOVAL,
+    SIDES,
+    TARGETS,
+    TIOU,
+)
 from tests.reproduce.answered import answers, filled
 
+INSIDE = REMOVAL[0]
 LABEL = np.array([1.0, 1, 1, 1, 0, 0, 0, 0])
 A = np.array([0.9, 0.8, 0.6, 0.4, 0.7, 0.5, 0.3, 0.1])
 B = np.array([0.7, 0.9, 0.35, 0.2, 0.6, 0.5, 0.4, 0.3])
@@ -64,15 +76,29 @@ def test_what_a_method_cannot_answer_is_na_and_the_derived_score_stands_apart():
 
 
 def test_a_figure_that_an_earlier_evaluation_lacks_is_na_and_says_so():
-    [chosen] = (column for column in TARGETS["table2"].columns if column.key == "iou_chosen")
-    new = {"localisation": {"cam_at_chosen_cut": {"iou": {"value": 0.3, "ci": [0.2, 0.4], "ci_unit": [0.2, 0.4]}}}}
-    old = {"localisation": {"cam": {}}}
+    new = {"reconstruction": {"inside_ratio": {"value": 0.3, "ci": [0.2, 0.4], "ci_unit": [0.2, 0.4]}}}
+    old = {"reconstruction": {}}
     line = filled("disasymnet", answers(LABEL, A), answers(LABEL, B))
     for order in ((new, old), (old, new)):
-        found = cell(replace(line, results=dict(enumerate(order))), chosen, None)
+        found = cell(replace(line, results=dict(enumerate(order))), INSIDE, None)
         assert found["value"] is None
         assert found["note"] == "evaluated before this was measured"
-    assert cell(replace(line, results={0: new, 1: new}), chosen, None)["value"] == pytest.approx(0.3)
+    assert cell(replace(line, results={0: new, 1: new}), INSIDE, None)["value"] == pytest.approx(0.3)
+
+
+def test_removal_from_phantoms_has_intervals_for_several_seeds():
+    left = np.array([[0.2, np.nan], [0.6, np.nan], [0.4, np.nan], [0.8, np.nan]])
+    line = filled("disasymnet", *(answers(np.ones(4), np.zeros(4), inside_ratio=left + shift) for shift in (0, 0.1)))
+    found = cell(line, INSIDE, None)
+    assert found["value"] == pytest.approx(0.55)
+    assert found["ci"][0] < 0.55 < found["ci"][1]
+    assert (found["n"], found["sd"]) == (4, pytest.approx(0.1 / 2**0.5))
+
+
+def test_a_cut_that_nobody_chose_is_na():
+    iou = np.array([[0.25, np.nan]] * 4)
+    found = cell(filled("disasymnet", answers(np.ones(4), np.zeros(4), cam_iou=iou)), IOU_CHOSEN, None)
+    assert (found["value"], found["note"]) == (None, "no pair with a marked lesion to choose by")
 
 
 def test_mean_tiou_by_hand():
@@ -80,6 +106,12 @@ def test_mean_tiou_by_hand():
     found = cell(filled("disasymnet", answers(np.ones(4), np.zeros(4), cam_iou=iou)), TIOU, "INBreast")
     assert found["value"] == pytest.approx(0.5)
     assert (found["n"], found["paper"]) == (4, [60.0, None, None])
+
+
+def test_the_seeds_tiou_is_averaged_not_that_of_their_mean_iou():
+    low, high = (answers(np.ones(4), np.zeros(4), cam_iou=np.array([[value, np.nan]] * 4)) for value in (0.09, 0.75))
+    found = cell(filled("disasymnet", low, high), TIOU, None)
+    assert found["ensemble"] == found["value"] == pytest.approx(0.5)  # the mean .42 reaches 4 of 7
 
 
 def test_delong_of_the_ensemble_by_hand():
@@ -114,7 +146,7 @@ def test_the_declared_family_is_eight_cells():
     assert len(family) == 8  # five comparators and two tasks, less two methods without an asymmetry head
     assert {name for name, _ in family} == set(COMPARATORS)
     assert ("resnet18", "asymmetric") not in family
-    assert len(family_of(TARGETS["table2"])) == 10
+    assert len(family_of(TARGETS["table2"])) == 20  # five comparators; IoU and mean TIoU at two cuts
     assert {name for name, _ in family_of(TARGETS["ablations"])} == {"asyc", "asyd", "asyd-syn", "asyc-asyd"}
 
 
@@ -144,11 +176,11 @@ def test_images_are_tested_by_signed_ranks():
     ours, other = _random(5, 1.5), _random(6, 0.3)
     lines = [filled("cvt", other), filled("disasymnet", ours)]
     made = {test["column"]: test for test in paired_tests(lines, TARGETS["table2"])}
-    for column, name in ((IOU, "cam_iou"), (DICE, "cam_dice")):
+    for column, name in ((IOU, "cam_iou"), (TIOU, "cam_tiou")):
         first, second = (seen.side[name][~np.isnan(seen.side[name])] for seen in (ours, other))
         found = made[column.key]
         assert found["units_test"] == "Wilcoxon"
-        assert found["p_units"] == pytest.approx(wilcoxon(first, second).pvalue)  # no zeros: nothing to share out
+        assert found["p_units"] == pytest.approx(wilcoxon(first, second, zero_method="zsplit").pvalue)
         assert found["difference"]["value"] == pytest.approx(first.mean() - second.mean())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,21 @@ def test_resume_of_a_finished_run_says_so(finished: tuple[Path, list[str]], cach
     assert "is finished (2 epochs)" in lines[0]
 
 
+def test_a_run_begun_before_a_setting_existed_goes_on(
+    finished: tuple[Path, list[str]], cache: Cache, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    recipe = json.loads((run / "recipe.json").read_text())
+    del recipe["model"]["losses"]["syn_lesion"]
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    options, lines = TrainOptions(threads=1, resume=True), []
+    train(tiny_recipe(), cache, run, options, lines.append)
+    assert "is finished" in lines[0]
+    with pytest.raises(TrainingError, match=r"syn_lesion was 0.0 and is 1.0"):
+        train(tiny_recipe(model={"losses": {"syn_lesion": 1.0}}), cache, run, options, print)
+
+
 def test_resume_without_a_run_begins_one(cache: Cache, tmp_path: Path) -> None:
     lines: list[str] = []
     options = TrainOptions(threads=1, resume=True, stop_after=1)
@@ -146,6 +162,10 @@ def test_each_fold_starts_from_its_own_and_never_from_what_it_tests(
     name = next(key for key in one if key.startswith("encoder.") and not torch.equal(one[key], two[key]))
     for fold, wanted in enumerate((one, two)):
         torch.testing.assert_close(checkpoint.read(then / f"fold-{fold}").weights[name], wanted[name])
+    # Drawn anew by these shares, the test holds pairs that the first training learned from by the cache's own split.
+    anew = tiny_recipe(data={"shares": [0.1, 0.1, 0.8]})
+    with pytest.raises(TrainingError, match="has learned from"):
+        train(anew, cache, tmp_path / "anew", TrainOptions(threads=1, init=finished[0]), print)
     for seen in (first / "fold-1", finished[0]):
         with pytest.raises(TrainingError, match="has learned from"):
             train_folds(recipe, cache, tmp_path / f"not {seen.name}", TrainOptions(threads=1, init=seen), print)
@@ -163,6 +183,21 @@ def test_start_from_a_run_takes_what_fits(finished: tuple[Path, list[str]], cach
     said = "\n".join(lines)
     assert "started from disasymnet of small" in said
     assert "left as they were: transformer" in said
+
+
+def test_heads_on_both_sides_features_start_from_a_runs_head_too(
+    finished: tuple[Path, list[str]], cache: Cache, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    options = TrainOptions(threads=1, init=finished[0], stop_after=1)
+    recipe = tiny_recipe(model={"heads": {"fusion": "concat-linear"}, "decoder": {"on": False}}, train={"rate": 1e-12})
+    run = train(recipe, cache, tmp_path / "run", options, lines.append)
+    weight = checkpoint.read_tensors(run / "state" / "state.safetensors")["method/heads.side.weight"]
+    wanted = checkpoint.read(finished[0]).weights["heads.side.weight"]
+    width = wanted.shape[1]
+    torch.testing.assert_close(weight[:, :width], wanted, rtol=0, atol=1e-9)
+    torch.testing.assert_close(weight[:, width:], torch.zeros_like(wanted), rtol=0, atol=1e-9)
+    assert "head included" in "\n".join(lines)
 
 
 def test_an_encoder_that_does_not_fit_is_an_error(

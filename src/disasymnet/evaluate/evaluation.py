@@ -55,7 +55,7 @@ def evaluate(run: Path, cache: Cache | Path, split: str, out: Path | None, say: 
     say(f"intervals from {RESAMPLES} resamples of whole patients ...")
     results = _results(found, parts, cache, split, run)
     folder = out if out is not None else _home(run) / "evaluation" / split
-    _write(folder, results, found.seen, list(kept.values()), public=cache.manifest.public)
+    _write(folder, results, found, list(kept.values()), public=cache.manifest.public)
     for line in warnings:
         say(f"warning: {line}")
     return results
@@ -210,9 +210,9 @@ def _home(run: Path) -> Path:
     return run.parent if run.name in ("best", "last") else run
 
 
-def _write(folder: Path, results: dict[str, Any], seen: Sequence[Seen], kept: Sequence[Kept], *, public: bool) -> None:
+def _write(folder: Path, results: dict[str, Any], found: Evaluation, kept: Sequence[Kept], *, public: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(folder / "predictions.csv", seen)
+    write_predictions(folder / "predictions.csv", found.seen, found.cuts)
     write_gallery(folder, kept, names=public)
     # Last: a folder with results is complete.
     text = json.dumps(results, indent=1, allow_nan=False) + "\n"

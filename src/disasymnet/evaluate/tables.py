@@ -17,12 +17,14 @@ import safetensors.numpy
 from disasymnet.data.files import replace_file
 from disasymnet.data.manifest import CachedPair
 from disasymnet.evaluate.forward import Kept, Seen
+from disasymnet.evaluate.scores import NOT_CHOSEN, Cuts
 from disasymnet.evaluate.sides import MAPS, Pictures, Side
 
 GALLERY = 12
 TALLEST = 512
 """Rows of a gallery picture; larger grids are averaged down to it."""
 CAM_OVERLAPS = ("cam_iou", "cam_ior_ref", "cam_ior_det", "cam_dice")
+REMOVAL = ("inside_ratio", "outside_error", "black_holes")
 RULE = (
     "Two thirds asymmetric and one third symmetric pairs (as far as there are), each evenly spaced in the order of "
     "their ids; never chosen by their look or score."
@@ -45,15 +47,16 @@ def spaced(ids: Sequence[str], count: int) -> list[str]:
     return [ids[index] for index in sorted({round(at) for at in np.linspace(0, len(ids) - 1, min(count, len(ids)))})]
 
 
-def write_predictions(path: Path, seen: Iterable[Seen]) -> None:
+def write_predictions(path: Path, seen: Iterable[Seen], cuts: Cuts) -> None:
     """One row for each side, and after them one for each pair (column `unit`).
 
+    `cam_iou` and the other overlaps are those of the CAM at its fixed threshold, `cam_chosen_iou` at that of `cuts`.
     `p_derived` of a pair is max(p_r, p_l): what a method without an asymmetry head can say.
     """
     pairs = list(seen)
     rows: list[dict[str, object]] = []
     for pair in pairs:
-        rows += [_side_row(side) for side in pair.sides]
+        rows += [_side_row(side, cuts) for side in pair.sides]
     for pair in pairs:
         rows.append(
             _facts(pair.pair)
@@ -65,30 +68,34 @@ def write_predictions(path: Path, seen: Iterable[Seen]) -> None:
         "p_of_normal",
         *(f"pointing_{name}" for name in MAPS),
         *CAM_OVERLAPS,
+        "cam_chosen_iou",
         "lesion_mm",
-        "inside_ratio",
-        "outside_error",
+        *REMOVAL,
     ]
     write_csv(path, columns, rows)
 
 
-def _side_row(side: Side) -> dict[str, object]:
+def _side_row(side: Side, cuts: Cuts) -> dict[str, object]:
     removal = side.removal
     return (
         _facts(side.pair)
         | {"unit": "side", "side": side.laterality, "kinds": " ".join(sorted(side.kinds)), "y": side.label}
         | {"p": _sigmoid(side.logit), "logit": side.logit, "fold": side.fold, "p_of_normal": side.judged}
         | {f"pointing_{name}": score.hit for name, score in side.maps.items()}
-        | _cam_overlaps(side)
+        | _cam_overlaps(side, cuts)
         | {"lesion_mm": side.diameter_mm}
-        | ({} if removal is None else {"inside_ratio": removal.inside_ratio, "outside_error": removal.outside_error})
+        | ({} if removal is None else {name: getattr(removal, name) for name in REMOVAL})
     )
 
 
-def _cam_overlaps(side: Side) -> dict[str, object]:
-    """What a test over images needs: the CAM at its fixed threshold against the lesions."""
-    fixed = side.maps["cam"].fixed if "cam" in side.maps else None
-    return {} if fixed is None else {name: getattr(fixed, name.removeprefix("cam_")) for name in CAM_OVERLAPS}
+def _cam_overlaps(side: Side, cuts: Cuts) -> dict[str, object]:
+    """What a test over images needs: the CAM at its fixed and at its chosen threshold against the lesions."""
+    score = side.maps.get("cam")
+    if score is None or score.fixed is None:
+        return {}
+    cut = cuts("cam", side)
+    found: dict[str, object] = {name: getattr(score.fixed, name.removeprefix("cam_")) for name in CAM_OVERLAPS}
+    return found if cut.chosen_on == NOT_CHOSEN else found | {"cam_chosen_iou": score.grid[cut.index].iou}
 
 
 def _facts(pair: CachedPair) -> dict[str, object]:

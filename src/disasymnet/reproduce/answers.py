@@ -12,11 +12,26 @@ import numpy as np
 import numpy.typing as npt
 
 from disasymnet.errors import CheckpointError
+from disasymnet.evaluate.tables import CAM_OVERLAPS, REMOVAL
 from disasymnet.metrics.classification import side_hits
 from disasymnet.metrics.interval import Floats
 from disasymnet.metrics.localisation import TIOR_THRESHOLDS, TIOU_THRESHOLDS, reached
 
-NUMBERS = ("y", "logit", "pointing_cam", "cam_iou", "cam_ior_ref", "cam_ior_det", "cam_dice")
+NUMBERS = ("y", "logit", "pointing_cam", *CAM_OVERLAPS, "cam_chosen_iou", *REMOVAL)
+"""What is read of each side."""
+_REACHED = {
+    "cam_tiou": ("cam_iou", TIOU_THRESHOLDS),
+    "cam_tior": ("cam_ior_det", TIOR_THRESHOLDS),
+    "cam_chosen_tiou": ("cam_chosen_iou", TIOU_THRESHOLDS),
+}
+SIDE_COLUMNS = {
+    "pointing": "pointing_cam",
+    **{name.removeprefix("cam_"): name for name in (*CAM_OVERLAPS, "cam_tiou", "cam_tior")},
+    "iou_chosen": "cam_chosen_iou",
+    "tiou_chosen": "cam_chosen_tiou",
+    **{name: name for name in REMOVAL},
+}
+"""Column of a table -> what is taken of each side."""
 NO_HEAD = "this method has no {} head"
 
 
@@ -29,7 +44,7 @@ class Answers:
     pair: dict[str, Floats]
     """`y`, `logit`."""
     side: dict[str, Floats]
-    """NUMBERS."""
+    """NUMBERS, and the shares of thresholds that they reach."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,9 @@ def read_answers(folder: Path) -> Answers:
             ids=tuple(row["pair"] for row in pairs),
             patients=np.array([row["patient"] for row in pairs]),
             pair={name: np.array([_number(row[name]) for row in pairs]) for name in ("y", "logit")},
-            side={name: np.array([[_number(row[name]) for row in two] for two in both]) for name in NUMBERS},
+            side=with_shares(
+                {name: np.array([[_number(row[name]) for row in two] for two in both]) for name in NUMBERS}
+            ),
         )
     except (OSError, KeyError, ValueError):
         raise CheckpointError(
@@ -67,6 +84,18 @@ def read_answers(folder: Path) -> Answers:
             where=folder,
             hint="Delete the folder and run the command again: it will be evaluated anew.",
         ) from None
+
+
+def with_shares(sides: dict[str, Floats]) -> dict[str, Floats]:
+    """The same with TIoU and TIoR of each side: of each seed, for the mean over seeds reaches other thresholds."""
+
+    def share(value: float, thresholds: Sequence[float]) -> float:
+        return value if np.isnan(value) else reached(value, thresholds)
+
+    return sides | {
+        name: np.array([share(value, thresholds) for value in sides[of].ravel()]).reshape(sides[of].shape)
+        for name, (of, thresholds) in _REACHED.items()
+    }
 
 
 def _number(text: str) -> float:
@@ -103,17 +132,9 @@ def scored(column: str, seen: Answers) -> Scored | str:
         (right, left), (a, b) = sides["y"].T, sides["logit"].T
         hit, one = side_hits((right, a), (left, b))
         return Scored(hit[one], seen.patients[one], "pair with one abnormal side")
-    value = _measured(column, sides)
+    value = sides[SIDE_COLUMNS[column]].ravel()
     there = ~np.isnan(value)
     if not there.any():
-        return "no side with a marked lesion"
+        known = "chosen" in column and not np.isnan(sides["cam_iou"]).all()
+        return "no pair with a marked lesion to choose by" if known else "no side with a marked lesion"
     return Scored(value[there], patients[there], "side with a marked lesion")
-
-
-def _measured(column: str, sides: dict[str, Floats]) -> Floats:
-    if column == "pointing":
-        return sides["pointing_cam"].ravel()
-    if column in ("tiou", "tior"):
-        name, thresholds = ("cam_iou", TIOU_THRESHOLDS) if column == "tiou" else ("cam_ior_det", TIOR_THRESHOLDS)
-        return np.array([value if np.isnan(value) else reached(value, thresholds) for value in sides[name].ravel()])
-    return sides[f"cam_{column}"].ravel()

@@ -56,10 +56,10 @@ def cell(filled: Filled, column: Column, dataset: str | None) -> Tree:
         tree["paper"] = None
     if not filled.answers:
         return Metric(None, note="not yet evaluated").to_dict() | tree
-    if column.path:
-        return _from_results(filled, column) | tree
     each = {seed: scored(column.key, one) for seed, one in filled.answers.items()}
     units = {seed: one for seed, one in each.items() if isinstance(one, Scored)}
+    if column.path and not units:
+        return _from_results(filled, column) | tree
     if len(units) < len(each):
         return Metric(None, note=next(str(one) for one in each.values() if isinstance(one, str))).to_dict() | tree
     values = {seed: value(one) for seed, one in units.items()}
@@ -103,7 +103,7 @@ def _over_seeds(several: Sequence[Scored], values: Sequence[float | None]) -> Me
 
 
 def _from_results(filled: Filled, column: Column) -> Tree:
-    """Figures of pictures, which predictions.csv does not hold for every data set; an interval for one seed only."""
+    """Removal of blended lesions, whose pairs predictions.csv does not hold; an interval for one seed only."""
     metrics: dict[int, Tree] = {}
     for seed, results in filled.results.items():
         found: Any = results

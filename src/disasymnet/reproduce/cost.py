@@ -55,7 +55,7 @@ def _time(recipe: Recipe, cache: Cache, place: Place) -> Cost:
     model = recipe.model.model_copy(update={"encoder": encoder})
     plain = recipe.model_copy(update={"model": model})
     options = TrainOptions(threads=place.threads)
-    task = prepare(plain, cache.redrawn(recipe.data.shares), options, place, lambda line: None)
+    task = prepare(plain, cache, options, place, lambda line: None)
     one = estimate(task, place)
     if place.device.type == "cuda":
         torch.cuda.empty_cache()  # the trainings need it

@@ -14,8 +14,8 @@ from typing import Any
 from disasymnet import checkpoint
 from disasymnet.data.cache import Cache
 from disasymnet.errors import CheckpointError, RecipeError, TrainingError
-from disasymnet.evaluate.tables import CAM_OVERLAPS
 from disasymnet.recipe import Recipe, lines_of
+from disasymnet.reproduce.answers import NUMBERS
 from disasymnet.reproduce.rows import OURS, Row, Target
 from disasymnet.settings import DataSettings
 from disasymnet.training.loop import TrainOptions, is_done, with_grid_of
@@ -257,7 +257,7 @@ def _evaluated(run: Run, cache: Cache) -> bool:
         cards = [json.loads((checkpoint.find(folder) / "card.json").read_text()) for folder, _ in run.parts]
         made = tree["provenance"]
         weights = [card["weights"][:12] for card in cards]
-        return made["cache"] == cache.digest and made["weights"] == weights and set(CAM_OVERLAPS) <= set(columns)
+        return made["cache"] == cache.digest and made["weights"] == weights and set(NUMBERS) <= set(columns)
     except (OSError, ValueError, KeyError, CheckpointError):
         return False
 

@@ -22,9 +22,9 @@ OF_COLUMNS = {
     "asymmetric": "NA: the method has no such head.",
     "asymmetric_derived": "The column marked as derived takes the larger of the sides' answers, not that of a head.",
     "iou": "The CAM is cut at its fixed threshold; images without a marked lesion take no part.",
-    "iou_chosen": "Cut chosen: best on the validation pairs (of folds, on the others); intervals in each results.json.",
+    "iou_chosen": "Cut chosen: that of the best IoU on the validation pairs (of folds, on the others).",
     "ior_det": "IoR of the marked area, as in HAM's code, is what the paper's IoR and mean TIoR are compared with.",
-    "inside_ratio": "Removal is that of each run's results.json, where its intervals stand (here of one seed only).",
+    "inside_ratio": "Removal from real pairs is each results.json's, with intervals there (here for one seed).",
 }
 CELL_COLUMNS = (
     "row", "label", "share", "column", "value", "ci_low", "ci_high", "ci_unit_low", "ci_unit_high", "seeds", "sd",

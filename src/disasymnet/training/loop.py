@@ -40,10 +40,9 @@ def train(recipe: Recipe, cache: Cache, out: Path, options: TrainOptions, say: S
     not finite or the disk is full; CacheError and CheckpointError from the parts.
     """
     recipe = with_grid_of(cache, recipe, say)
-    cache = cache.redrawn(recipe.data.shares)
     place = take_place(options.device, options.threads)
     quiet = say if place.first else _nothing
-    if is_done(out, recipe, cache.digest, options, quiet):
+    if is_done(out, recipe, cache.redrawn(recipe.data.shares).digest, options, quiet):
         return out
     wait_for_all(place)  # or a slow process would find the folder in use
     task = prepare(recipe, cache, options, place, quiet)
@@ -74,6 +73,7 @@ def prepare(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, s
     if init is not None:
         refuse_seen(init, cache, data)
     started = start(method, recipe.model.encoder, init, say)
+    cache = cache.redrawn(data.shares)
     ids = cache.split("train", data.folds, data.fold, inner=data.inner, share=data.share)
     batches = Loader(cache, ids, recipe, training=True, device=place.device, process=(place.rank, place.world))
     for note in batches.notes:
@@ -120,7 +120,9 @@ def is_done(out: Path, recipe: Recipe, cache_digest: str, options: TrainOptions,
         _refuse_used(out, but=("recipe.json", ".recipe.json.part", ".run.json.part"))  # killed in its first moment
         say(f"{out}: nothing to go on with, starts from the beginning")
         return False
-    differences = _differences(json.loads((out / "recipe.json").read_text()), json.loads(recipe.to_json()))
+    # Parsed, so that settings which only a later version has count as their defaults.
+    stored = Recipe.parse((out / "recipe.json").read_text(), where=out / "recipe.json")
+    differences = _differences(stored.model_dump(mode="json"), recipe.model_dump(mode="json"))
     begun = json.loads(facts.read_text())
     if begun["cache"] != cache_digest:
         differences.append(f"the cache was {begun['cache']} and is {cache_digest}")

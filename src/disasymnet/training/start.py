@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from disasymnet import checkpoint
@@ -45,14 +44,17 @@ def start_of_fold(init: Path, data: DataSettings) -> Path:
 
 
 def refuse_seen(init: Path, cache: Cache, data: DataSettings) -> None:
-    """TrainingError where the start has learned from pairs of this cache that this training tests."""
+    """TrainingError where the start has learned from pairs of this cache that this training tests.
+
+    `cache` has its own split: either training may have drawn another.
+    """
     stored = checkpoint.read(init)
     if stored.card.cache != cache.digest:
         return
     before = stored.recipe.data
     folds = 0 if stored.recipe.method == DETECTOR else before.folds
     taught = cache.redrawn(before.shares).split("train", folds, before.fold, inner=before.inner, share=before.share)
-    if seen := set(taught) & set(cache.split("test", data.folds, data.fold)):
+    if seen := set(taught) & set(cache.redrawn(data.shares).split("test", data.folds, data.fold)):
         raise TrainingError(
             f"the start has learned from {len(seen)} of the pairs that this training tests",
             where=stored.folder,
@@ -63,12 +65,13 @@ def refuse_seen(init: Path, cache: Cache, data: DataSettings) -> None:
 def start_from(method: nn.Module, folder: Path, say: Say) -> str:
     """Take every tensor of a run or checkpoint whose name and shape fit, say what was taken and what not.
 
-    A detector's head becomes the start of the side head. Raises CheckpointError if nothing of the encoder fits.
+    A detector's head becomes the start of the side head; so does the side head of a run whose method looks at one
+    side's features, where this one's looks at both. Raises CheckpointError if nothing of the encoder fits.
     """
     stored = checkpoint.read(folder)
     own = method.state_dict()
     fitting = {n: t for n, t in stored.weights.items() if n in own and own[n].shape == t.shape}
-    head = _detector_head(method, stored) if stored.recipe.method == DETECTOR else None
+    head = _side_head(method, own, stored)
     begin: Callable[[Tensor, Tensor], bool] | None = getattr(method, "start_from_detector", None)
     if not any(name.startswith("encoder.") and tensor.dim() == 4 for name, tensor in fitting.items()):
         raise CheckpointError(
@@ -77,28 +80,38 @@ def start_from(method: nn.Module, folder: Path, say: Say) -> str:
             hint="The encoder's widths, blocks and stem must be those of the recipe that made it.",
         )
     method.load_state_dict(own | fitting)
-    taken = len(fitting)
-    if head is not None and (begin is None or not begin(*head)):
-        head = None
-    taken += len(head or ())
+    if head and (begin is None or not begin(*head.values())):
+        head = {}
+    begun = {"heads.side.weight", "heads.side.bias"} if head else set()
+    taken = len(fitting.keys() | head.keys())
     line = f"started from {stored.card.method} of {stored.card.dataset} (weights {stored.card.weights[:12]})"
     say(f"{line}: {taken} of its {len(stored.weights)} tensors taken{', head included' if head else ''}")
     for what, names in (
-        ("of another shape here", [n for n in stored.weights if n in own and n not in fitting]),
-        ("without a place here", [n for n in stored.weights if n not in own and not (head and n.startswith("head."))]),
-        ("left as they were", [n for n in own if n not in fitting and not _counter(n)]),
+        ("of another shape here", [n for n in stored.weights if n in own and n not in fitting and n not in head]),
+        ("without a place here", [n for n in stored.weights if n not in own and n not in head]),
+        ("left as they were", [n for n in own if n not in fitting and n not in begun and not _counter(n)]),
     ):
         if names:
             say(f"  {what}: {_parts(names)}")
     return line
 
 
-def _detector_head(method: nn.Module, stored: checkpoint.Stored) -> tuple[Tensor, Tensor] | None:
-    weight, bias = stored.weights.get("head.weight"), stored.weights.get("head.bias")
+def _side_head(method: nn.Module, own: dict[str, Tensor], stored: checkpoint.Stored) -> dict[str, Tensor]:
+    """Weight (1, C, 1, 1) and bias (1,) for `start_from_detector`, by their stored names; empty where there are none.
+
+    A detector's head, or a side head on one side's features where this one's is on both: joined heads would else start
+    at random where the others start from what is known.
+    """
+    room = "head" if stored.recipe.method == DETECTOR else "heads.side"
+    weight, bias = (stored.weights.get(f"{room}.{part}") for part in ("weight", "bias"))
     if weight is None or bias is None:
-        return None
-    widths = stored.recipe.model.encoder.widths, _encoder(method).state_dict()["layer4.0.conv1.weight"].shape[0]
-    return (weight, bias) if torch.is_tensor(weight) and widths[0][-1] == widths[1] else None
+        return {}
+    width = _encoder(method).state_dict()["layer4.0.conv1.weight"].shape[0]
+    joined = own.get("heads.side.weight")
+    if room != "head" and (joined is None or joined.shape != (1, 2 * width)):
+        return {}
+    fits = weight.shape[:2] == (1, width)
+    return {f"{room}.weight": weight.view(1, width, 1, 1), f"{room}.bias": bias} if fits else {}
 
 
 def _encoder(method: nn.Module) -> nn.Module:
