@@ -57,6 +57,8 @@ class Card:
     steps: int = 0
     seed: int = 0
     start: str = "random weights"
+    boxes: tuple[str, ...] = ()
+    """Data sets whose lesions' places these weights, or those they started from, have learned."""
     scores: dict[str, float | None] | None = None
     """Validation figures of these weights, by name."""
     weights: str = ""

@@ -11,6 +11,7 @@ from tests.training.caches import make_cache, tiny_recipe
 from disasymnet import checkpoint
 from disasymnet.data.cache import Cache, write_cache
 from disasymnet.errors import CheckpointError, TrainingError
+from disasymnet.evaluate.evaluation import evaluate
 from disasymnet.networks.encoder import GreyStatistics
 from disasymnet.recipe import Recipe
 from disasymnet.settings import PretrainSettings
@@ -156,6 +157,19 @@ def test_detector_learns_and_starts_the_method(run: Path, cache: Cache, tmp_path
         wanted = stored.weights[theirs].flatten()
         torch.testing.assert_close(state[f"method/{own}"].flatten(), wanted, rtol=0, atol=1e-9)
     assert any("head included" in line for line in said)
+
+
+def test_places_that_a_start_has_learned_stay_on_the_card(run: Path, cache: Cache, tmp_path: Path) -> None:
+    """And so no figure of them passes as weakly supervised."""
+    assert checkpoint.read(run).card.boxes == (cache.dataset,)
+    recipe = fine_recipe()
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 1})})
+    first = train(recipe, cache, tmp_path / "first", TrainOptions(threads=1, init=run), print)
+    then = train(recipe, cache, tmp_path / "then", TrainOptions(threads=1, init=first), print)
+    assert checkpoint.read(then).card.boxes == (cache.dataset,)
+    assert evaluate(then, cache, "test", None, print)["weakly_supervised"] is False
+    alone = train(recipe, cache, tmp_path / "alone", TrainOptions(threads=1), print)
+    assert evaluate(alone, cache, "test", None, print)["weakly_supervised"] is True
 
 
 def test_zero_shot_scores_sides_and_finds_the_lesions(run: Path, cache: Cache) -> None:

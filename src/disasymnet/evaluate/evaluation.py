@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from disasymnet.checkpoint import Checkpoint
 from disasymnet.data.cache import Cache
 from disasymnet.data.files import replace_file
 from disasymnet.errors import CacheError
@@ -101,7 +102,7 @@ def _results(found: Evaluation, parts: Sequence[Part], cache: Cache, split: str,
         "split": split,
         "n_pairs": len(seen),
         "counts": _counts(seen, sides),
-        "weakly_supervised": not any(part.checkpoint.recipe.synthesis.same_source for part in parts),
+        "weakly_supervised": not any(_knows_places(part.checkpoint, cache.dataset) for part in parts),
         "warnings": found.warnings,
     }
     tree |= scores.classification(seen)
@@ -119,6 +120,13 @@ def _results(found: Evaluation, parts: Sequence[Part], cache: Cache, split: str,
     tree["provenance"] = _provenance(parts, cache, run)
     plain: dict[str, Any] = scores.plain(tree)
     return plain
+
+
+def _knows_places(model: Checkpoint, dataset: str) -> bool:
+    """True where places of lesions of such data were learned from: as a detector, or through tumours cut out of it."""
+    card = model.card
+    # A card without `boxes` may be of a version that did not have them.
+    return model.recipe.synthesis.same_source or dataset in card.boxes or f"detector of {dataset} " in card.start
 
 
 def summary(results: dict[str, Any]) -> str:

@@ -35,6 +35,7 @@ from disasymnet.reproduce.rows import OURS, rows_of, seeds_of, target_of
 from disasymnet.reproduce.tables import write_table
 from disasymnet.training.device import physical_cores, take_place
 from disasymnet.training.estimate import free_memory
+from disasymnet.training.start import boxes_behind, start_of_fold
 
 SCHEMA = 1
 NOTES = {
@@ -190,5 +191,8 @@ def _notes(wanted: Wanted, lines: Sequence[Line], dataset: str | None, cache: Ca
     same = {line.row.label: line.same_as for line in lines if line.same_as is not None}
     notes += [f"{label} has the settings of {other} here: it is the same runs." for label, other in same.items()]
     if wanted.init is not None:
-        notes.append("Every run started from the same pre-trained weights.")
+        _, first = lines[0].runs[0].parts[0]
+        boxes = boxes_behind(start_of_fold(wanted.init, first.data))
+        taught = f", which have learned places of lesions in {' and '.join(boxes)} data" if boxes else ""
+        notes.append(f"Every run started from the same pre-trained weights{taught}.")
     return notes

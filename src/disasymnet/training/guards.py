@@ -158,7 +158,8 @@ SIGNATURES = {
     ),
     "spoilt running statistics": Signature(
         "batch_norm_gap", lambda v: v > 0.05, "batch statistics give a better AUC than the running ones",
-        "x_n took part in BatchNorm's running statistics", "adversary.refine_batch_norm=frozen",
+        "x_n took part in them, or a held encoder's are of other pictures",
+        "adversary.refine_batch_norm=frozen, or train.freeze=[]",
     ),
     "side shortcut": Signature(
         "side_gap", lambda v: v > 0.2, "asymmetry is told far better than the abnormal side of a pair",

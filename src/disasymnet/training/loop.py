@@ -22,7 +22,7 @@ from disasymnet.recipe import Recipe
 from disasymnet.training.device import Place, take_place, wait_for_all
 from disasymnet.training.epochs import fit
 from disasymnet.training.estimate import check_room, estimate
-from disasymnet.training.start import refuse_seen, start, start_of_fold
+from disasymnet.training.start import boxes_behind, refuse_seen, start, start_of_fold
 from disasymnet.training.state import read_position
 from disasymnet.training.steps import step_rate
 from disasymnet.training.task import Task, TrainOptions
@@ -90,7 +90,7 @@ def prepare(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, s
         batches,
         settings,
         lambda total: step_rate(settings, total),
-        card_of(recipe, cache, [cache.pair(name) for name in ids], started),
+        card_of(recipe, cache, [cache.pair(name) for name in ids], started, boxes_behind(init)),
         PairValidation(looked_at, chooses=bool(chooses)),
     )
 
@@ -142,7 +142,7 @@ def is_done(out: Path, recipe: Recipe, cache_digest: str, options: TrainOptions,
     return False
 
 
-def card_of(recipe: Recipe, cache: Cache, items: Sequence[Cached], started: str) -> Card:
+def card_of(recipe: Recipe, cache: Cache, items: Sequence[Cached], started: str, boxes: tuple[str, ...] = ()) -> Card:
     """The card's facts of the pictures that teach."""
     greys = [g for item in items for g in (item.grey if isinstance(item, CachedPair) else (item.grey,)) if any(g)]
     sizes = [item.pixel_mm for item in items if item.pixel_mm is not None]
@@ -159,6 +159,7 @@ def card_of(recipe: Recipe, cache: Cache, items: Sequence[Cached], started: str)
         detectors=tuple(sorted({item.detector or "unknown" for item in items})),
         views=tuple(sorted({item.view.value for item in items})),
         start=started,
+        boxes=boxes,
     )
 
 

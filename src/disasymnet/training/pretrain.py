@@ -27,7 +27,7 @@ from disasymnet.training.crops import Crops, Picture, cell_truth, pictures_of
 from disasymnet.training.detector import Detector, Maps, load_detector, zero_shot
 from disasymnet.training.device import Place, take_place, wait_for_all
 from disasymnet.training.loop import begin, card_of, is_done, with_grid_of
-from disasymnet.training.start import DETECTOR, start
+from disasymnet.training.start import DETECTOR, boxes_behind, start
 from disasymnet.training.steps import Rate
 from disasymnet.training.task import Task, TrainOptions, Validation
 
@@ -92,7 +92,13 @@ def _task(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, say
         Crops(cache, pictures, settings, stride, recipe.train.seed, length, process, place.device.type != "cpu"),
         train,
         lambda total: two_cosines(settings, total),
-        card_of(recipe, cache, [item for item in items if item.split == "train"], started),
+        card_of(
+            recipe,
+            cache,
+            [item for item in items if item.split == "train"],
+            started,
+            tuple(dict.fromkeys((cache.dataset, *boxes_behind(options.init)))),
+        ),
         DetectorValidation(cache, tuple(looked_at), recipe) if looked_at else None,
         "adamw",
     )

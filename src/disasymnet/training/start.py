@@ -43,6 +43,15 @@ def start_of_fold(init: Path, data: DataSettings) -> Path:
     return fold if data.folds and fold.is_dir() else init
 
 
+def boxes_behind(init: Path | None) -> tuple[str, ...]:
+    """Data sets whose lesions' places the start has learned: a detector's own, and those behind its own start."""
+    if init is None:
+        return ()
+    stored = checkpoint.read(init)
+    own = (stored.card.dataset,) if stored.recipe.method == DETECTOR else ()
+    return tuple(dict.fromkeys((*own, *stored.card.boxes)))
+
+
 def refuse_seen(init: Path, cache: Cache, data: DataSettings) -> None:
     """TrainingError where the start has learned from pairs of this cache that this training tests.
 
