@@ -219,6 +219,7 @@ def test_the_command_answers_each_question(method: str, missing: tuple[str, ...]
     assert {name for name, metric in within.items() if metric["value"] is None} == set(missing)
     assert tree["checks"]["cam_outside"]["figures"]["share"]["value"] is not None
     assert tree["checks"]["only_outline"]["figures"]["fitted_asymmetry_auc"]["n"] == tree["n_pairs"]
+    assert tree["checks"]["only_air"]["figures"]["fitted_abnormality_auc"]["n"] == 2 * tree["n_pairs"]
     page = (tmp_path / "out" / "shortcuts.md").read_text()
     assert "Not for diagnosis" in page
     assert ("NA (this method has no" in page) == bool(missing)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from disasymnet.metrics.outline import fit_logistic, outline_auc, outline_features, patient_folds
+from disasymnet.metrics.outline import (
+    blank_auc,
+    blank_features,
+    fit_logistic,
+    outline_auc,
+    outline_features,
+    patient_folds,
+)
 
 
 def test_logistic_regression_agrees_with_scikit_learn():
@@ -47,6 +54,24 @@ def test_outlines_that_differ_give_the_label_away_and_equal_ones_do_not():
     patients = [str(number) for number in range(count)]
     assert outline_auc(breast, [4.0] * count, label, patients).value > 0.95
     blind = outline_auc(breast, [4.0] * count, rng.permutation(label), patients)
+    assert blind.ci[0] < 0.5 < blind.ci[1]
+
+
+def test_mean_grey_of_a_side_gives_its_label_away_only_where_it_hangs_on_it():
+    rng = np.random.default_rng(3)
+    count = 100
+    breast = np.zeros((count, 2, 64, 32), bool)
+    breast[:, :, 8:56, :16] = True
+    label = (rng.random((count, 2)) > 0.7).astype(float)
+    grey = rng.normal(0.4, 0.05, (count, 1)) + 0.05 * label + rng.normal(0, 0.005, (count, 2))
+    features = blank_features(breast, [4.0] * count, grey)
+    assert features.shape == (2 * count, 132)
+    assert features[3, 129:131] == pytest.approx([grey[1, 1], grey[1, 1] - grey[1, 0]])
+    patients = [str(number) for number in range(count)]
+    found = blank_auc(breast, [4.0] * count, grey, label, patients)
+    assert found.value > 0.9
+    assert (found.n, found.of) == (2 * count, "side")
+    blind = blank_auc(breast, [4.0] * count, grey, rng.permutation(label.ravel()).reshape(count, 2), patients)
     assert blind.ci[0] < 0.5 < blind.ci[1]
 
 

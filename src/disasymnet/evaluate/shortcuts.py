@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from disasymnet.data.cache import Cache
 from disasymnet.data.files import replace_file
@@ -25,7 +26,7 @@ from disasymnet.evaluate.parts import Part, parts_of
 from disasymnet.evaluate.probes import Answers, ask, only_air, only_outline
 from disasymnet.metrics.classification import auc_difference, auc_metric, side_accuracy
 from disasymnet.metrics.interval import Floats, Metric, mean
-from disasymnet.metrics.outline import outline_auc
+from disasymnet.metrics.outline import blank_auc, outline_auc
 from disasymnet.progress import Say
 
 SCHEMA = 1
@@ -93,11 +94,26 @@ def shortcuts(run: Path, data: Path, out: Path, say: Say, split: str = "test") -
 def checks(parts: list[Part], cache: Cache, warnings: list[str]) -> dict[str, Check]:
     """All five, in the order of the page."""
     plain = ask(parts, cache)
+    shapes, who = _outlines(cache, plain), plain.patients
     return {
         "within_pairs": within_pairs(plain),
-        "only_air": blanked(plain, ask(parts, cache, only_air), AIR, "outline, mean grey and air"),
+        "only_air": blanked(
+            plain,
+            ask(parts, cache, only_air),
+            AIR,
+            "outline, mean grey and air",
+            (
+                "abnormality",
+                "outline and mean grey",
+                blank_auc(*shapes, _mean_grey(cache, plain), plain.side_label, who),
+            ),
+        ),
         "only_outline": blanked(
-            plain, ask(parts, cache, only_outline), OUTLINE, "the outline", _outlines(cache, plain)
+            plain,
+            ask(parts, cache, only_outline),
+            OUTLINE,
+            "the outline",
+            ("asymmetry", "outlines", outline_auc(*shapes, plain.label, who)),
         ),
         "partners": partners(plain, *_strangers(parts, cache, warnings)),
         "cam_outside": cam_outside(plain),
@@ -128,18 +144,21 @@ def within_pairs(plain: Answers) -> Check:
     return Check(question, figures, verdict)
 
 
-def blanked(plain: Answers, blank: Answers, question: str, left: str, fitted: Metric | None = None) -> Check:
+def blanked(
+    plain: Answers, blank: Answers, question: str, left: str, fitted: tuple[str, str, Metric] | None = None
+) -> Check:
     """The run on pictures without tissue: what AUC remains is no answer about tissue.
 
     The verdict reads the two AUCs, not the side accuracy: with each further interval, chance alone would raise the
-    alarm more often.
+    alarm more often. `fitted`: what a regression that is taught so little reaches, in which task, from what: a run that has
+    learned from tissue may not use what there is.
     """
     named = {"abnormality_auc": _side_auc, "asymmetry_auc": _pair_auc}
     figures = {name: measure(blank) for name, measure in named.items()}
     figures |= {f"{name}_as_it_is": measure(plain) for name, measure in named.items()}
     figures["side_accuracy"] = _side_accuracy(blank)
     if fitted is not None:
-        figures["fitted_asymmetry_auc"] = fitted
+        figures[f"fitted_{fitted[0]}_auc"] = fitted[2]
     known = {name: ci for name in named if (ci := figures[name].ci) is not None}
     if not known:
         return Check(question, figures, _na(figures["asymmetry_auc"]))
@@ -147,13 +166,15 @@ def blanked(plain: Answers, blank: Answers, question: str, left: str, fitted: Me
     if above:
         verdict = f"SHORTCUT: from {left} alone it still reaches {' and '.join(above)}, above chance."
     elif all(ci[1] < HARMLESS for ci in known.values()):
-        verdict = f"No sign of one: from {left} alone it does no better than chance."
+        verdict = f"No sign of one: from {left} alone this run does no better than chance."
     else:
         verdict = (
             f"Undecided: from {left} alone it is not above chance, but an interval reaches {HARMLESS}: too few pairs."
         )
-    if fitted is not None and fitted.ci is not None and fitted.ci[0] > CHANCE:
-        verdict += f" A regression taught outlines alone reaches {fitted.value:.2f}: read asymmetry AUCs beside it."
+    if fitted is not None:
+        task, taught, reached = fitted
+        if reached.ci is not None and reached.ci[0] > CHANCE:
+            verdict += f" A regression taught {taught} alone reaches {reached.value:.2f}: read {task} AUCs beside it."
     return Check(question, figures, verdict)
 
 
@@ -278,11 +299,25 @@ def _side_accuracy(answers: Answers) -> Metric:
     return side_accuracy(right, left, answers.patients)
 
 
-def _outlines(cache: Cache, plain: Answers) -> Metric:
+def _outlines(cache: Cache, plain: Answers) -> tuple[npt.NDArray[Any], list[float]]:
+    """Masks (n, 2, about 64, w) and the scale, as `metrics.outline` wants them."""
     step = max(1, cache.image.height // 64)
     shapes = np.stack([cache.arrays(name).breast[:, ::step, ::step] for name in plain.ids])
     scale = [cache.pair(name).geometry.right.step[0] for name in plain.ids]
-    return outline_auc(shapes, scale, plain.label, plain.patients)
+    return shapes, scale
+
+
+def _mean_grey(cache: Cache, plain: Answers) -> Floats:
+    """(n, 2) mean grey of each breast; 0 where there is none."""
+
+    def of(name: str) -> list[float]:
+        arrays = cache.arrays(name)
+        return [
+            float(image[where].mean()) / 65535 if where.any() else 0.0
+            for image, where in zip(arrays.image, arrays.breast.astype(bool), strict=True)
+        ]
+
+    return np.array([of(name) for name in plain.ids])
 
 
 def _probability(logit: Floats) -> Floats:

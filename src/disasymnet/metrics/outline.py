@@ -26,10 +26,7 @@ def outline_features(breast: npt.NDArray[Any], scale: Sequence[float]) -> Floats
     `breast`: (n, 2, H, W) masks, right first, H and W multiples of 16 and 8 or cut down to them; `scale`: (n,) source
     pixels a model pixel. Sum and absolute difference of the 16 x 8 share maps and of the areas, and the scale.
     """
-    count, _, height, width = breast.shape
-    rows, columns = height // GRID[0], width // GRID[1]
-    cut = breast[:, :, : rows * GRID[0], : columns * GRID[1]].astype(np.float64)
-    cells = cut.reshape(count, 2, GRID[0], rows, GRID[1], columns).mean((3, 5)).reshape(count, 2, -1)
+    cells = _share_maps(breast)
     area = cells.mean(2)
     return np.concatenate(
         [
@@ -41,6 +38,15 @@ def outline_features(breast: npt.NDArray[Any], scale: Sequence[float]) -> Floats
         ],
         axis=1,
     )
+
+
+def _share_maps(breast: npt.NDArray[Any]) -> Floats:
+    """(n, 2, 128) share of breast in each of 16 x 8 cells."""
+    count, _, height, width = breast.shape
+    rows, columns = height // GRID[0], width // GRID[1]
+    cut = breast[:, :, : rows * GRID[0], : columns * GRID[1]].astype(np.float64)
+    shares: Floats = cut.reshape(count, 2, GRID[0], rows, GRID[1], columns).mean((3, 5)).reshape(count, 2, -1)
+    return shares
 
 
 def fit_logistic(features: Floats, label: Floats, strength: float = STRENGTH) -> Floats:
@@ -84,13 +90,37 @@ def outline_auc(
     breast: npt.NDArray[Any], scale: Sequence[float], label: Sequence[float] | Floats, patients: Sequence[object]
 ) -> Metric:
     """Asymmetry AUC of the outlines alone, each pair scored by a fit without its woman (5 folds)."""
+    return _fitted_auc(outline_features(breast, scale), label, patients, "pair")
+
+
+def blank_features(breast: npt.NDArray[Any], scale: Sequence[float], grey: Floats) -> Floats:
+    """(2n, 132) features of each side, right and left in turn, from which all texture is gone.
+
+    `breast` and `scale` as for `outline_features`, `grey` (n, 2) mean grey of the breasts. A side's 16 x 8 share map,
+    its area, its mean grey, that less the other side's, and the scale.
+    """
+    cells = _share_maps(breast)
+    greys = np.stack([grey, grey - grey[:, ::-1]], axis=2)
+    scales = np.broadcast_to(np.asarray(scale, dtype=np.float64)[:, None, None], (len(cells), 2, 1))
+    whole = np.concatenate([cells, cells.mean(2, keepdims=True), greys, scales], axis=2)
+    return whole.reshape(2 * len(cells), -1)
+
+
+def blank_auc(
+    breast: npt.NDArray[Any], scale: Sequence[float], grey: Floats, label: Floats, patients: Sequence[object]
+) -> Metric:
+    """Abnormality AUC of outline and mean grey alone, by fits as for `outline_auc`; `label` (n, 2)."""
+    who = np.repeat(np.asarray(patients), 2).tolist()
+    return _fitted_auc(blank_features(breast, scale, grey), label.ravel(), who, "side")
+
+
+def _fitted_auc(features: Floats, label: Sequence[float] | Floats, patients: Sequence[object], of: str) -> Metric:
     truth = np.asarray(label, dtype=np.float64)
     known = ~np.isnan(truth)
-    truth, who = truth[known], np.asarray(patients)[known]
+    truth, features, who = truth[known], features[known], np.asarray(patients)[known]
     women = len(np.unique(who))
     if women < 2 * FOLDS or truth.min(initial=1) == truth.max(initial=0):
-        return Metric(None, n=len(truth), of="pair", note="too few pairs, or one class only")
-    features = outline_features(breast[known], np.asarray(scale)[known].tolist())
+        return Metric(None, n=len(truth), of=of, note=f"too few {of}s, or one class only")
     fold = patient_folds(who.tolist(), truth, FOLDS)
     score = np.zeros(len(truth))
     for number in range(FOLDS):
@@ -99,4 +129,4 @@ def outline_auc(
         scaled = (features - middle) / np.where(spread > 1e-9, spread, 1.0)
         weights = fit_logistic(scaled[~test], truth[~test])
         score[test] = scaled[test] @ weights[:-1] + weights[-1]
-    return auc_metric(truth, score, who, of="pair")
+    return auc_metric(truth, score, who, of=of)
