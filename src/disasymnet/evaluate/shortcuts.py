@@ -150,8 +150,8 @@ def blanked(
     """The run on pictures without tissue: what AUC remains is no answer about tissue.
 
     The verdict reads the two AUCs, not the side accuracy: with each further interval, chance alone would raise the
-    alarm more often. `fitted`: what a regression that is taught so little reaches, in which task, from what: a run that has
-    learned from tissue may not use what there is.
+    alarm more often. `fitted`: task, from what, and what a regression that is taught just that reaches: a run that has
+    learned from tissue may leave a cue unused.
     """
     named = {"abnormality_auc": _side_auc, "asymmetry_auc": _pair_auc}
     figures = {name: measure(blank) for name, measure in named.items()}
