@@ -3,8 +3,8 @@
     disasymnet reproduce table1 --data MIAS --recipe mini-mias --init DRAW --out TABLE
     python benchmarks/mini_mias_table.py --data MIAS --table TABLE
 
-Each pair is judged by the fold that has not seen its woman. Figures are means over the seeds. Tests are made as those of
-`reproduce` (docs/reproduce.md): paired over whole women, on the mean logits of the seeds that both rows have; Holm's
+Each pair is judged by the fold that has not seen its woman. Figures are means over the seeds. Tests are made as in
+`reproduce` (docs/reproduce.md): paired over women, on the mean logits of the seeds that both rows have; Holm's
 correction runs over both AUCs, side accuracy and the CAM's maximum against the five comparators, as far as a method has
 the head. Writes results/mini-mias-table.json.
 """
