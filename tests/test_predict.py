@@ -176,17 +176,26 @@ def test_warnings_say_where_a_pair_lies_outside_of_the_training(model):
     card = replace(
         CARD,
         pixel_mm=(1.0, 1.6),
+        file_pixel_mm=(0.05, 0.1),
         grey=((0.0, 0.1),) * 5,
         detectors=("film",),
         views=("MLO",),
     )
     narrow = Model(replace(model.checkpoint, card=card))
     said = "\n".join(narrow.predict_pictures(_source("R", "CC"), _source("L", "CC", seed=1)).warnings)
-    assert "right: 3.2 mm a pixel is outside the training pictures' 1 to 1.6 mm" in said
+    assert "right: drawn at 3.2 mm a pixel, the training pictures at 1 to 1.6 mm" in said
+    assert "left: the file has 0.8 mm a pixel, the training files 0.05 to 0.1 mm" in said
     assert "left: detector unknown was not among the training pictures (film)" in said
     assert "50 % quantile" in said
     assert "view CC was not among" in said
-    wide = replace(card, pixel_mm=(3.2, 3.2), grey=((0.0, 1.0),) * 5, detectors=("unknown",), views=("CC",))
+    wide = replace(
+        card,
+        pixel_mm=(3.2, 3.2),
+        file_pixel_mm=(0.78, 0.82),
+        grey=((0.0, 1.0),) * 5,
+        detectors=("unknown",),
+        views=("CC",),
+    )
     fits = Model(replace(model.checkpoint, card=wide))
     assert fits.predict_pictures(_source("R", "CC"), _source("L", "CC", seed=1)).warnings == ()
 

@@ -48,6 +48,8 @@ class Card:
     width: int = 0
     pixel_mm: Range | None = None
     """Smallest and largest pixel of the model grid among the training pictures; None: no size was known."""
+    file_pixel_mm: Range | None = None
+    """The same of the files' own pixels."""
     grey: tuple[Range, ...] = ()
     """Smallest and largest 5, 25, 50, 75 and 95 % quantile of the grey inside the breast, in [0, 1]."""
     detectors: tuple[str, ...] = ()

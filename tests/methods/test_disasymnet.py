@@ -60,9 +60,10 @@ def test_the_frozen_copy_is_frozen(batch: PairBatch, mode: str) -> None:
 
 
 def test_the_frozen_copy_gives_asycs_own_answer(batch: PairBatch) -> None:
-    method = _method()
+    method = _method("model.transformer.dropout=0.1", "model.transformer.zero_init=false")
     statistics = GreyStatistics.of(batch.image, batch.breast)
     judged = method.judge(batch.image, batch.breast, statistics).side_logit
+    assert method.transformer.layers[0].dropout.training  # only the copy never drops a unit
     assert torch.equal(judged, method.eval()(batch.image, batch.breast).side_logit)
 
 

@@ -16,8 +16,9 @@ from disasymnet.errors import CheckpointError, RecipeError
 from disasymnet.methods import build
 from disasymnet.recipe import Recipe
 from disasymnet.reproduce.paper import column_of, printed
-from disasymnet.reproduce.plan import Run, Wanted, plan, recipe_of, shard, start_of, with_folds
+from disasymnet.reproduce.plan import Run, Wanted, plan, recipe_of, shard, with_folds
 from disasymnet.reproduce.rows import KNOWN, TARGETS, rows_of, seeds_of, target_of
+from disasymnet.training.start import weights_of_start
 
 
 @given(st.integers(0, 60), st.integers(1, 12))
@@ -128,11 +129,11 @@ def test_each_fold_starts_from_its_own_fold(tmp_path: Path) -> None:
         digests.append(checkpoint.read(folder).card.weights[:12])
     assert digests[0] != digests[1]
     run = Run("x", 0, recipe, (), Path("out"))
-    assert [start_of(tmp_path / "run", part.data) for _, part in run.parts] == digests
-    assert start_of(tmp_path / "run" / "fold-1", recipe.data) == digests[1]
-    assert start_of(None, recipe.data) is None
+    assert [weights_of_start(tmp_path / "run", part.data) for _, part in run.parts] == digests
+    assert weights_of_start(tmp_path / "run" / "fold-1", recipe.data) == digests[1]
+    assert weights_of_start(None, recipe.data) is None
     with pytest.raises(CheckpointError, match="no such run"):
-        start_of(tmp_path / "other", recipe.data)
+        weights_of_start(tmp_path / "other", recipe.data)
 
 
 @pytest.mark.parametrize("name", list(KNOWN))

@@ -53,6 +53,8 @@ def test_the_card_tells_what_was_learned_from(finished: tuple[Path, list[str]], 
     card = checkpoint.read(finished[0]).card
     assert (card.dataset, card.cache, card.method) == (cache.dataset, cache.digest, "disasymnet")
     assert (card.height, card.width, card.pixel_mm) == (64, 32, (2.0, 2.0))
+    step = cache.pair(cache.split("train")[0]).geometry.right.step[0]
+    assert card.file_pixel_mm == pytest.approx((2.0 / step, 2.0 / step))
     assert card.pictures == 2 * len(cache.split("train"))
     assert card.grey == ((0.1, 0.1), (0.2, 0.2), (0.3, 0.3), (0.4, 0.4), (0.5, 0.6))
     assert (card.detectors, card.views) == (("unknown",), ("CC", "MLO"))
@@ -110,6 +112,28 @@ def test_resume_of_a_finished_run_says_so(finished: tuple[Path, list[str]], cach
     train(tiny_recipe(), cache, finished[0], TrainOptions(threads=1, resume=True), lines.append)
     assert len(lines) == 1
     assert "is finished (2 epochs)" in lines[0]
+
+
+def test_a_start_from_another_cache_of_the_same_set_is_told(finished: tuple[Path, list[str]], tmp_path: Path) -> None:
+    other, lines = make_cache(tmp_path / "cache", pairs=28), []
+    options = TrainOptions(threads=1, init=finished[0], stop_after=1)
+    train(tiny_recipe(), other, tmp_path / "run", options, lines.append)
+    assert any(line.startswith("warning: the start has learned from another cache of small") for line in lines)
+
+
+def test_resume_wants_the_start_it_was_begun_with(
+    finished: tuple[Path, list[str]], cache: Cache, tmp_path: Path
+) -> None:
+    def going_on(init: Path | None) -> Path:
+        return train(tiny_recipe(), cache, tmp_path / "run", TrainOptions(threads=1, resume=True, init=init), print)
+
+    train(tiny_recipe(), cache, tmp_path / "run", TrainOptions(threads=1, init=finished[0], stop_after=1), print)
+    other = train(tiny_recipe(train={"seed": 7, "epochs": 1}), cache, tmp_path / "other", ONE, print)
+    for init in (None, other):
+        with pytest.raises(TrainingError, match="begun otherwise: started from disasymnet") as caught:
+            going_on(init)
+        assert "--init" in str(caught.value.hint)
+    assert checkpoint.read(going_on(finished[0])).card.start.startswith("started from disasymnet")
 
 
 def test_a_run_begun_before_a_setting_existed_goes_on(

@@ -145,7 +145,7 @@ class DisAsymNet(Method):
     def _classify(
         self, image: Tensor, breast: Tensor, statistics: GreyStatistics, mode: BatchNormMode | str, *, frozen: bool
     ) -> PairOutput:
-        """AsyC on given pictures; `frozen` weights are constants.
+        """AsyC on given pictures; `frozen` weights are constants, and no unit is dropped: a judge does not waver.
 
         Running statistics stay untouched except in mode `train` of a pass that is not frozen: x_n is another
         distribution than x, and a mixture of the two spoils every answer in eval mode.
@@ -155,19 +155,18 @@ class DisAsymNet(Method):
             state |= {name: parameter.detach() for name, parameter in self.named_parameters()}
         if frozen or mode == "frozen":
             state |= {name: buffer.clone() for name, buffer in self.named_buffers()}
-        with _batch_norm_in(self, evaluating=mode == "eval"):
+        with _evaluating(self, nn.BatchNorm2d, mode == "eval"), _evaluating(self, nn.Dropout, frozen):
             out = functional_call(self, state, (image, breast, statistics, False))
         assert isinstance(out, PairOutput)
         return out
 
 
 @contextmanager
-def _batch_norm_in(module: nn.Module, *, evaluating: bool) -> Iterator[None]:
-    """BatchNorm layers in eval mode for a while, and back to what each was."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d) and layer.training]
-    if evaluating:
-        for layer in layers:
-            layer.eval()
+def _evaluating(module: nn.Module, kind: type[nn.Module], yes: bool) -> Iterator[None]:
+    """Layers of a kind in eval mode for a while, and back to what each was."""
+    layers = [layer for layer in module.modules() if yes and isinstance(layer, kind) and layer.training]
+    for layer in layers:
+        layer.eval()
     try:
         yield
     finally:

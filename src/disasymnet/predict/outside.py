@@ -32,7 +32,11 @@ def _outside(side: Prepared, facts: Facts, card: Card) -> Iterator[str]:
             whose = "" if facts.pixel_mm is None else " of the other side"
             yield f"the pixel size{whose} is not known; the model was trained at a known scale"
         elif not low * (1 - PIXEL_SLACK) <= side.pixel_mm <= high * (1 + PIXEL_SLACK):
-            yield f"{side.pixel_mm:.3g} mm a pixel is outside the training pictures' {low:.3g} to {high:.3g} mm"
+            yield f"drawn at {side.pixel_mm:.3g} mm a pixel, the training pictures at {low:.3g} to {high:.3g} mm"
+    if card.file_pixel_mm is not None and facts.pixel_mm is not None:
+        low, high = card.file_pixel_mm
+        if not low * (1 - PIXEL_SLACK) <= facts.pixel_mm <= high * (1 + PIXEL_SLACK):
+            yield f"the file has {facts.pixel_mm:.3g} mm a pixel, the training files {low:.3g} to {high:.3g} mm"
     detector = facts.detector or "unknown"
     if card.detectors and detector not in card.detectors:
         yield f"detector {detector} was not among the training pictures ({', '.join(card.detectors)})"

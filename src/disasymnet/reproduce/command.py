@@ -28,14 +28,13 @@ from disasymnet.reproduce.plan import (
     recipe_of,
     shard,
     standing,
-    start_of,
     with_folds,
 )
 from disasymnet.reproduce.rows import OURS, rows_of, seeds_of, target_of
 from disasymnet.reproduce.tables import write_table
 from disasymnet.training.device import physical_cores, take_place
 from disasymnet.training.estimate import free_memory
-from disasymnet.training.start import boxes_behind, start_of_fold
+from disasymnet.training.start import boxes_behind, start_of_fold, weights_of_start
 
 SCHEMA = 1
 NOTES = {
@@ -75,7 +74,7 @@ def reproduce(
     rows = rows_of(target, options.methods)
     made = plan(wanted, rows, seeds_of(target, rows, list(options.seeds)), cache)
     for chosen in {part.data for run in made.runs for _, part in run.parts}:
-        start_of(init, chosen)  # an --init that is no run is named before anything is trained
+        weights_of_start(init, chosen)  # an --init that is no run is named before anything is trained
     mine = shard(made.runs, options.shard)
     threads = options.threads or max(1, physical_cores() // options.jobs)
     standings = {run.folder: standing(run, cache, init) for run in made.runs}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import time
@@ -13,13 +12,11 @@ from typing import Any
 
 from disasymnet import checkpoint
 from disasymnet.data.cache import Cache
-from disasymnet.errors import CheckpointError, RecipeError, TrainingError
+from disasymnet.errors import CheckpointError, RecipeError
 from disasymnet.recipe import Recipe, lines_of
 from disasymnet.reproduce.answers import NUMBERS
 from disasymnet.reproduce.rows import OURS, Row, Target
-from disasymnet.settings import DataSettings
 from disasymnet.training.loop import TrainOptions, is_done, with_grid_of
-from disasymnet.training.start import start_of_fold
 from disasymnet.training.state import read_position
 
 RECIPES = {
@@ -211,41 +208,17 @@ def standing(run: Run, cache: Cache, init: Path | None) -> Standing:
 def _standing(run: Run, cache: Cache, init: Path | None) -> Standing:
     drawn = cache.redrawn(run.recipe.data.shares)
     done = epochs = begun = 0
-    options = TrainOptions(resume=True)
+    options = TrainOptions(resume=True, init=init)
     for folder, recipe in run.parts:
         if not folder.exists():
             continue
         done += is_done(folder, recipe, drawn.digest, options, _quiet)
-        _check_start(folder, start_of(init, recipe.data))
         position = read_position(folder / "state")
         begun += (folder / "run.json").is_file()
         epochs += position.epoch if position else 0
     trained = done == len(run.parts)
     progress = epochs / (len(run.parts) * run.recipe.train.epochs)
     return Standing(begun > 0, progress, trained, trained and _evaluated(run, cache))
-
-
-def start_of(init: Path | None, data: DataSettings) -> str | None:
-    """First digits of the weights that a run, or this fold of one, starts from. CheckpointError if there are none."""
-    return None if init is None else _weights_of(start_of_fold(init, data))
-
-
-@functools.cache
-def _weights_of(run: Path) -> str:
-    return checkpoint.read(run).card.weights[:12]
-
-
-def _check_start(folder: Path, wanted: str | None) -> None:
-    facts = folder / "run.json"
-    if not facts.is_file():
-        return
-    start = str(json.loads(facts.read_text())["start"])
-    if (wanted is None and start.startswith("started from")) or (wanted is not None and wanted not in start):
-        raise TrainingError(
-            f"this run was begun otherwise: {start}",
-            where=folder,
-            hint="Give the --init it was begun with, or take another --out.",
-        )
 
 
 def _evaluated(run: Run, cache: Cache) -> bool:

@@ -22,7 +22,7 @@ from disasymnet.recipe import Recipe
 from disasymnet.training.device import Place, take_place, wait_for_all
 from disasymnet.training.epochs import fit
 from disasymnet.training.estimate import check_room, estimate
-from disasymnet.training.start import boxes_behind, refuse_seen, start, start_of_fold
+from disasymnet.training.start import boxes_behind, refuse_seen, start, start_of_fold, weights_of_start
 from disasymnet.training.state import read_position
 from disasymnet.training.steps import step_rate
 from disasymnet.training.task import Task, TrainOptions
@@ -71,7 +71,7 @@ def prepare(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, s
     method = build(recipe)
     init = None if options.init is None else start_of_fold(options.init, data)
     if init is not None:
-        refuse_seen(init, cache, data)
+        refuse_seen(init, cache, data, say)
     started = start(method, recipe.model.encoder, init, say)
     cache = cache.redrawn(data.shares)
     ids = cache.split("train", data.folds, data.fold, inner=data.inner, share=data.share)
@@ -132,6 +132,13 @@ def is_done(out: Path, recipe: Recipe, cache_digest: str, options: TrainOptions,
             where=out,
             hint="Go on with the recipe and cache it was begun with, or take another --out.",
         )
+    start, wanted = str(begun["start"]), weights_of_start(options.init, recipe.data)
+    if start.startswith("started from") if wanted is None else wanted not in start:
+        raise TrainingError(
+            f"this run was begun otherwise: {start}",
+            where=out,
+            hint="Give the --init it was begun with, or take another --out.",
+        )
     for name, now in (("torch", torch.__version__), ("threads", torch.get_num_threads())):
         if begun[name] != now:
             say(f"warning: begun with {name} {begun[name]}, now {now}: the last digits will differ")
@@ -146,6 +153,12 @@ def card_of(recipe: Recipe, cache: Cache, items: Sequence[Cached], started: str,
     """The card's facts of the pictures that teach."""
     greys = [g for item in items for g in (item.grey if isinstance(item, CachedPair) else (item.grey,)) if any(g)]
     sizes = [item.pixel_mm for item in items if item.pixel_mm is not None]
+    sources = [
+        item.pixel_mm / geometry.step[0]
+        for item in items
+        if item.pixel_mm is not None
+        for geometry in (item.geometry if isinstance(item, CachedPair) else (item.geometry,))
+    ]
     return Card(
         method=recipe.method,
         recipe=recipe.digest,
@@ -155,6 +168,7 @@ def card_of(recipe: Recipe, cache: Cache, items: Sequence[Cached], started: str,
         height=cache.image.height,
         width=cache.image.width,
         pixel_mm=(min(sizes), max(sizes)) if sizes else None,
+        file_pixel_mm=(min(sources), max(sources)) if sources else None,
         grey=tuple((min(column), max(column)) for column in zip(*greys, strict=True)),
         detectors=tuple(sorted({item.detector or "unknown" for item in items})),
         views=tuple(sorted({item.view.value for item in items})),

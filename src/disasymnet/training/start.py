@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,16 @@ def start_of_fold(init: Path, data: DataSettings) -> Path:
     return fold if data.folds and fold.is_dir() else init
 
 
+def weights_of_start(init: Path | None, data: DataSettings) -> str | None:
+    """First digits of the weights that a run, or this fold of one, starts from. CheckpointError if there are none."""
+    return None if init is None else _weights_of(start_of_fold(init, data))
+
+
+@functools.cache
+def _weights_of(run: Path) -> str:
+    return checkpoint.read(run).card.weights[:12]
+
+
 def boxes_behind(init: Path | None) -> tuple[str, ...]:
     """Data sets whose lesions' places the start has learned: a detector's own, and those behind its own start."""
     if init is None:
@@ -52,13 +63,19 @@ def boxes_behind(init: Path | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, *stored.card.boxes)))
 
 
-def refuse_seen(init: Path, cache: Cache, data: DataSettings) -> None:
+def refuse_seen(init: Path, cache: Cache, data: DataSettings, say: Say) -> None:
     """TrainingError where the start has learned from pairs of this cache that this training tests.
 
-    `cache` has its own split: either training may have drawn another.
+    `cache` has its own split: either training may have drawn another. Of another cache of the same kind nothing can be
+    known; that is said.
     """
     stored = checkpoint.read(init)
     if stored.card.cache != cache.digest:
+        if stored.card.dataset == cache.dataset:
+            say(
+                f"warning: the start has learned from another cache of {cache.dataset}. Whether women tested here were"
+                " among its own cannot be checked: make sure of it."
+            )
         return
     before = stored.recipe.data
     folds = 0 if stored.recipe.method == DETECTOR else before.folds
