@@ -87,13 +87,13 @@ def test_universal_pattern_needs_both() -> None:
 
 HEALTHY = {
     "spread": 0.95, "copy": 0.3, "black_holes": 0.02, "brightness": 1.0, "cam": 0.05, "background": 0.0,
-    "pattern": 0.0, "least_p_drawn": 0.1, "refine_drift": 0.0, "normal_rise": 0.0, "asymmetry_spread": 1.2,
-    "batch_norm_gap": 0.01, "side_gap": 0.05,
+    "pattern": 0.0, "fooled": -0.05, "least_p_drawn": 0.1, "refine_drift": 0.0, "normal_rise": 0.0,
+    "asymmetry_spread": 1.2, "batch_norm_gap": 0.01, "side_gap": 0.05,
 }  # fmt: skip
 ILL = {
     "collapse": 0.4, "copy": 0.001, "black hole": 0.5, "global darkening": 0.8, "CAM all": 0.7, "CAM none": 0.0005,
-    "background": 0.38, "universal pattern": 0.03, "frozen copy in the wrong mode": 0.99, "refine drift": 0.2,
-    "normal drift": 1.0, "asymmetry constant": 0.01, "spoilt running statistics": 0.31, "side shortcut": 0.3,
+    "background": 0.38, "universal pattern": 0.03, "noise fooling": 0.4, "frozen copy in the wrong mode": 0.99,
+    "refine drift": 0.2, "normal drift": 1.0, "asymmetry constant": 0.01, "spoilt running statistics": 0.31, "side shortcut": 0.3,
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from disasymnet.data.batch import Labels, PairBatch
 from disasymnet.methods.base import PairOutput
+from disasymnet.networks.encoder import GreyStatistics
 from disasymnet.training.device import Place
 from disasymnet.training.task import Validation
 from disasymnet.training.validation import PairValidation, batch_statistics
@@ -71,6 +72,24 @@ def test_a_good_method_has_full_marks_and_no_warning() -> None:
     assert seen.warnings == {}
     assert seen.guards["brightness"] == pytest.approx(1, abs=0.1)
     assert seen.guards["background"] == 0
+
+
+class Fooled(Eye):
+    """Calls what has sharp stripes normal."""
+
+    def judge(self, image: Tensor, breast: Tensor, statistics: GreyStatistics) -> PairOutput:
+        sharp = image.diff(dim=3).abs().amax((1, 2, 3)) > 0.5
+        return PairOutput(12.0 * ~sharp - 6, None, torch.zeros_like(image))
+
+
+def test_a_pattern_that_fools_the_judge_does_not_outlive_a_blur() -> None:
+    stripes = (torch.arange(8) % 2).float().expand(16, 8)
+    seen = look(
+        Fooled(lambda image, cam: stripes.expand_as(image))
+    )  # means of three: 1/3 and 2/3, no sharp stripe left
+    assert seen.guards["fooled"] == pytest.approx(0.995055, abs=1e-5)  # sigmoid(6) - sigmoid(-6)
+    assert "noise fooling" in seen.warnings
+    assert "noise fooling" not in look(Fooled(repair)).warnings
 
 
 def test_score_is_the_mean_of_what_there_is() -> None:

@@ -140,6 +140,10 @@ SIGNATURES = {
         "pattern", lambda v: v > 0.02, "x_n changes normal sides as much as the tissue around lesions",
         "one pattern for all pictures fools the frozen classifier", "the residual gate, more losses.rec and losses.syn",
     ),
+    "noise fooling": Signature(
+        "fooled", lambda v: v > 0.2, "x_n of abnormal sides is called normal, and abnormal again once blurred",
+        "a fine pattern fools the frozen classifier", "the residual gate, fewer losses.disc, more losses.syn",
+    ),
     "frozen copy in the wrong mode": Signature(
         "least_p_drawn", lambda v: v > 0.95, "x_n of normal and of abnormal sides alike is called abnormal",
         "the frozen copy judges by batch statistics", "adversary.frozen_batch_norm=eval",

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from disasymnet.data.batch import PairBatch
@@ -23,7 +24,7 @@ from disasymnet.training.device import Place
 from disasymnet.training.guards import Fraction, Numbers, Spread
 from disasymnet.training.task import Batches, Validation
 
-GUARDED = 8  # batches that the signatures are measured on: they need two more forwards
+GUARDED = 8  # batches that the signatures are measured on: they need three more forwards
 FEWEST = 20  # sides under which a gap between two AUCs is noise
 
 
@@ -44,7 +45,7 @@ class PairValidation:
                 out = method(batch.image, batch.breast)
                 seen.add(batch, out)
                 if index < GUARDED:
-                    signs.add(batch, out, _judge(method, batch, out))
+                    signs.add(batch, out, *(_judge(method, batch, x_n) for x_n in _plain_and_blurred(out.normal)))
                     with batch_statistics(method):
                         signs.in_batch.add(batch, method(batch.image, batch.breast))
                     signs.in_eval.add(batch, out)
@@ -60,15 +61,20 @@ class PairValidation:
         return Validation(figures if self.chooses else {}, score, numbers, guards.warnings_of(numbers))
 
 
-def _judge(method: nn.Module, batch: PairBatch, out: PairOutput) -> Tensor | None:
+def _plain_and_blurred(x_n: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """x_n, and its means of 3 x 3 pixels: a pattern that fools the classifier does not outlive them."""
+    return x_n, None if x_n is None else F.avg_pool2d(x_n, 3, 1, 1, count_include_pad=False)
+
+
+def _judge(method: nn.Module, batch: PairBatch, x_n: Tensor | None) -> Tensor | None:
     """(2B,) the classifier's logits on x_n, whose grey is normalised as that of x where the method can."""
-    if out.normal is None:
+    if x_n is None:
         return None
     judge = getattr(method, "judge", None)
     if judge is None:
-        again: PairOutput = method(out.normal, batch.breast)
+        again: PairOutput = method(x_n, batch.breast)
     else:
-        again = judge(out.normal, batch.breast, GreyStatistics.of(batch.image, batch.breast))
+        again = judge(x_n, batch.breast, GreyStatistics.of(batch.image, batch.breast))
     return again.side_logit
 
 
@@ -145,13 +151,13 @@ class _Signs:
         total, count = self.sums[name]
         self.sums[name] = (total + part[0], count + part[1])
 
-    def add(self, batch: PairBatch, out: PairOutput, judged: Tensor | None) -> None:
+    def add(self, batch: PairBatch, out: PairOutput, judged: Tensor | None, blurred: Tensor | None) -> None:
         x, breast = batch.image, batch.breast
         normal, abnormal = batch.labels.side == 0, batch.labels.side == 1
         if out.side_logit is not None:
             self._count("p_normal", guards.probability_sum(out.side_logit, normal))
         self._count("cam", guards.mean_over(out.cam[abnormal], breast[abnormal]))
-        if out.normal is None or judged is None:
+        if out.normal is None or judged is None or blurred is None:
             return
         x_n = out.normal
         self.real.add(x)
@@ -166,6 +172,7 @@ class _Signs:
         self._count("change_outside", guards.change_where(x[abnormal], x_n[abnormal], outside[abnormal]))
         self._count("p_normal_drawn", guards.probability_sum(judged, normal))
         self._count("p_abnormal_drawn", guards.probability_sum(judged, abnormal))
+        self._count("p_abnormal_blurred", guards.probability_sum(blurred, abnormal))
 
     def numbers(self, memory: dict[str, list[float]]) -> Numbers:
         found: Numbers = {name: guards.ratio(part) for name, part in self.sums.items()}
@@ -177,6 +184,8 @@ class _Signs:
         p, p_drawn, p_abnormal = (found.get(n) for n in ("p_normal", "p_normal_drawn", "p_abnormal_drawn"))
         found["refine_drift"] = None if p is None or p_drawn is None else p_drawn - p
         found["least_p_drawn"] = None if p_drawn is None or p_abnormal is None else min(p_drawn, p_abnormal)
+        p_blurred = found.pop("p_abnormal_blurred", None)
+        found["fooled"] = None if p_blurred is None or p_abnormal is None else p_blurred - p_abnormal
         if p is not None:
             memory["p_normal"] = [*memory.get("p_normal", []), p][-4:]
             found["normal_rise"] = float(guards.rises(memory["p_normal"]))
