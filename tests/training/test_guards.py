@@ -93,7 +93,8 @@ HEALTHY = {
 ILL = {
     "collapse": 0.4, "copy": 0.001, "black hole": 0.5, "global darkening": 0.8, "CAM all": 0.7, "CAM none": 0.0005,
     "background": 0.38, "universal pattern": 0.03, "noise fooling": 0.4, "frozen copy in the wrong mode": 0.99,
-    "refine drift": 0.2, "normal drift": 1.0, "asymmetry constant": 0.01, "spoilt running statistics": 0.31, "side shortcut": 0.3,
+    "refine drift": 0.2, "normal drift": 1.0, "asymmetry constant": 0.01, "spoilt running statistics": 0.31,
+    "side shortcut": 0.3,
 }  # fmt: skip
 
 
