@@ -253,6 +253,10 @@ def test_folders_that_hold_something_else_are_left_alone(tmp_path: Path) -> None
     other = SETTINGS.model_copy(update={"height": 128})
     with pytest.raises(CacheError, match="a cache of made-up with other settings: height 64, not 128"):
         prepare(scan, other, tmp_path / "out", OPTIONS, print)
+    with pytest.raises(CacheError, match="with other settings: seed 0, not 3"):  # women would change their splits
+        run(scan, tmp_path / "out", replace(OPTIONS, seed=3))
+    with pytest.raises(CacheError, match="official split False, not True"):
+        run(scan, tmp_path / "out", replace(OPTIONS, official_split=True))
     with pytest.raises(CacheError, match="a cache of made-up, not of other"):
         run(scan, tmp_path / "out", replace(OPTIONS, dataset="other"))
     whole = content(tmp_path / "out")

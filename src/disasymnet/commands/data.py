@@ -130,6 +130,7 @@ def prepare(
         workers=workers,
         tumours=tumours,
         seed=seed,
+        official_split=official_split,
         memory_limit=None if memory is None else round(memory * 1e9),
         strict=strict,
         names=names,

@@ -59,6 +59,9 @@ class PrepareOptions:
     """None: as many as cores and memory allow."""
     tumours: Path | None = None
     seed: int = 0
+    """Of the split."""
+    official_split: bool = False
+    """The scan brings the publishers' own split."""
     shares: Shares = PAPER_SHARES
     memory_limit: int | None = None
     """Bytes for all workers together; None: what is free."""
@@ -80,6 +83,8 @@ def prepare(scan: Scan, settings: ImageSettings, out: Path, options: PrepareOpti
         "public": options.public,
         "image": settings.model_dump(mode="json"),
         **({"strict": True} if options.strict else {}),
+        **({"seed": options.seed} if options.seed else {}),
+        **({"official_split": True} if options.official_split else {}),
     }
     names = claim(out, wanted, options.root, [each.path for each in scan.pictures], show=options.names, say=say)
     tumours = None if options.tumours is None else TumourSet.read(options.tumours)

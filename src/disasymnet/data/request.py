@@ -92,6 +92,8 @@ def _flat(request: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     """Settings by name."""
     image = request.get("image")
     yield from (image if isinstance(image, dict) else {}).items()
+    yield "seed", request.get("seed", 0)
+    yield "official split", bool(request.get("official_split"))
     yield "strict", bool(request.get("strict"))
     yield "public", request.get("public")
 
