@@ -226,6 +226,19 @@ def test_masks_and_lesion_free_pictures_follow_their_mammogram(tmp_path: Path) -
     assert rejected(tmp_path / "bad") == {"r.png": "mask_size", "l.png": "partner"}
 
 
+@pytest.mark.parametrize("voi", ["none", "window1"])
+def test_a_lesion_free_picture_is_not_beside_another_grey(tmp_path: Path, voi: str) -> None:
+    sick, truth = (save_picture(tmp_path / "in" / name, 1, R) for name in ("r.png", "free.png"))
+    well = save_picture(tmp_path / "in" / "l.png", 2, L)
+    pictures = (mammogram(sick, "p", R, abnormal=True, lesion_free=truth), mammogram(well, "p", L, abnormal=False))
+    settings = SETTINGS.model_copy(update={"voi": voi})
+    with pytest.raises(DatasetError, match=f"VOI policy auto, and {voi} was asked for\nPrepare .* without --voi"):
+        prepare(Scan(pictures), settings, tmp_path / "out", OPTIONS, lambda line: None)
+    assert not (tmp_path / "out").exists()
+    plain = Scan(tuple(replace(picture, lesion_free=None) for picture in pictures))
+    assert len(prepare(plain, settings, tmp_path / "out", OPTIONS, lambda line: None).pairs) == 1
+
+
 def test_a_region_smaller_than_a_pixel_keeps_one(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "in", 2)
     tiny = Finding(None, Circle(COLUMNS - 20.2, 61.3, 0.2))

@@ -75,9 +75,10 @@ def prepare(scan: Scan, settings: ImageSettings, out: Path, options: PrepareOpti
     """Make, or finish, the cache at `out`, and open it.
 
     CacheError if the folder holds something else, be it a cache of other pictures, or the disk is too small or full;
-    DatasetError if nothing is left or the tumour set cannot be read; LeakError if the data set's own split has one
-    patient in two.
+    DatasetError if nothing is left, the tumour set cannot be read or lesion-free pictures meet another VOI policy than
+    `auto`; LeakError if the data set's own split has one patient in two.
     """
+    _refuse_other_grey(scan, settings)
     wanted = {
         "dataset": options.dataset,
         "public": options.public,
@@ -127,6 +128,16 @@ def prepare(scan: Scan, settings: ImageSettings, out: Path, options: PrepareOpti
     for line in _summary(cache, rejected, reused):
         say(line)
     return cache
+
+
+def _refuse_other_grey(scan: Scan, settings: ImageSettings) -> None:
+    """A lesion-free picture is a raster file in the grey that a workstation shows: no policy could be applied to it."""
+    if settings.voi == "auto":
+        return
+    free = next((picture.lesion_free for picture in scan.pictures if picture.lesion_free is not None), None)
+    if free is not None:
+        what = f"lesion-free pictures have the grey of the VOI policy auto, and {settings.voi} was asked for"
+        raise DatasetError(what, where=free, hint="Prepare this data set without --voi.")
 
 
 def _finish(
