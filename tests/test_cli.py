@@ -139,3 +139,13 @@ def test_a_taken_path_is_one_message_and_exit_code_2(
     assert ended.returncode == 2
     assert ended.stderr.endswith("directory\nTake another path, or mend this one, and run it again.\n")
     assert len(ended.stderr.splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_exams_without_tumours_can_be_prepared(tmp_path: Path) -> None:
+    made = f"phantom {tmp_path}/exams --exams 4 --rows 128 --tumours 0 --workers 1"
+    prepared = f"prepare phantom {tmp_path}/exams --out {tmp_path}/cache --height 64 --workers 1"
+    for words in (made, prepared):
+        ended = CliRunner().invoke(app, words.split())
+        assert ended.exit_code == 0, ended.exception
+    assert not (tmp_path / "exams" / "tumours").exists()

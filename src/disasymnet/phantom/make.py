@@ -37,20 +37,25 @@ def make_exams(out: Path, settings: PhantomSettings, *, workers: int | None = No
     part = out.with_name(f"{out.name}.part")
     if part.exists():
         shutil.rmtree(part)
-    for folder in ("tumours/crops", "tumours/masks"):
-        (part / folder).mkdir(parents=True)
+    part.mkdir(parents=True)
     workers = workers if workers is not None else (os.cpu_count() or 1)
     rows = _all(partial(exam.make_exam, part, settings), plan_exams(settings), workers, "phantom exams")
     write_table(part / "pictures.csv", exam.COLUMNS, [row for some in rows for row in some])
-    cut = _all(
-        partial(tumours.make_tumour, part / "tumours", settings), list(range(settings.tumours)), workers, "tumours"
-    )
-    write_table(part / "tumours" / "tumours.csv", tumours.COLUMNS, cut)
+    cut = _tumour_set(part / "tumours", settings, workers) if settings.tumours else 0
     write_bytes(part / "phantom.json", card)
     if out.exists():
         out.rmdir()
     part.replace(out)
-    say(f"{out}: {settings.exams} exams, {sum(map(len, rows))} pictures, {len(cut)} tumours")
+    say(f"{out}: {settings.exams} exams, {sum(map(len, rows))} pictures, {cut} tumours")
+
+
+def _tumour_set(out: Path, settings: PhantomSettings, workers: int) -> int:
+    """Write it and return how many crops it has. `prepare` takes the folder, so none may stand empty."""
+    for folder in ("crops", "masks"):
+        (out / folder).mkdir(parents=True)
+    rows = _all(partial(tumours.make_tumour, out, settings), list(range(settings.tumours)), workers, "tumours")
+    write_table(out / "tumours.csv", tumours.COLUMNS, rows)
+    return len(rows)
 
 
 def _card(settings: PhantomSettings) -> bytes:
