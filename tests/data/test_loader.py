@@ -107,15 +107,24 @@ def test_one_ahead_keeps_the_order_and_stops_when_closed() -> None:
         list(one_ahead(work, range(6, 10)))
 
 
-def test_processes_share_out_the_same_batches(cache: Cache) -> None:
-    recipe = make_recipe("train.batch=6", "synthesis.share=1.0")
+@pytest.mark.parametrize("mode", ["replace", "extra"])
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_processes_share_out_the_same_batches(cache: Cache, mode: str, share: float) -> None:
+    recipe = make_recipe("train.batch=6", f"synthesis.share={share}", f"synthesis.mode={mode}")
     whole = list(Loader(cache, ids_of(cache), recipe, True).batches(0))
-    parts = [list(Loader(cache, ids_of(cache), recipe, True, process=(rank, 2)).batches(0)) for rank in range(2)]
-    for number, batch in enumerate(whole):
-        assert parts[0][number].ids == batch.ids[::2]
-        assert parts[1][number].ids == batch.ids[1::2]
-        for name in batch.ids[1::2]:
-            assert torch.equal(sides(parts[1][number], name)[0], sides(batch, name)[0])
+    assert whole
+    for rank in range(2):
+        parts = list(Loader(cache, ids_of(cache), recipe, True, process=(rank, 2)).batches(0))
+        for part, batch in zip(parts, whole, strict=True):
+            pictures = [(part, batch)]
+            if mode == "extra":
+                assert part.extra is not None
+                assert batch.extra is not None
+                pictures.append((part.extra, batch.extra))
+            for own, every in pictures:
+                assert own.ids == every.ids[rank::2]
+                for name in own.ids:
+                    assert all(torch.equal(a, b) for a, b in zip(sides(own, name), sides(every, name), strict=True))
 
 
 def test_evaluation_is_plain_complete_and_in_order(cache: Cache) -> None:

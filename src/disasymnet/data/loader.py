@@ -107,12 +107,13 @@ class Loader:
         if not self._training:
             return collate(self.cache, [self._pairs[name] for name in names], self._device)
         rank, count = self._process
-        names = names[rank::count]
+        own = names[rank::count]
         if self._tumours is None:
-            return self._made(epoch, "main", names, frozenset())
+            return self._made(epoch, "main", own, frozenset())
+        # Drawn for the whole batch and then shared out, or each process would meet a share of its own pairs.
         if self._recipe.synthesis.mode == "replace":
-            return self._made(epoch, "main", names, self._chosen(epoch, names))
-        batch, extra = self._made(epoch, "main", names, frozenset()), self._extra(epoch, number, len(names))
+            return self._made(epoch, "main", own, self._chosen(epoch, names))
+        batch, extra = self._made(epoch, "main", own, frozenset()), self._extra(epoch, number, len(names))[rank::count]
         return replace(batch, extra=self._made(epoch, f"extra {number}", extra, frozenset(extra)) if extra else None)
 
     def _made(self, epoch: int, purpose: str, names: Sequence[str], chosen: frozenset[str]) -> PairBatch:
@@ -152,7 +153,8 @@ class Loader:
     def _extra(self, epoch: int, number: int, pairs: int) -> list[str]:
         """Symmetric pairs of the whole training part for a second forward, B_fake = share x B."""
         count = min(math.floor(self._recipe.synthesis.share * pairs + 0.5), len(self._symmetric))
-        return shuffled(self._symmetric, self._recipe.train.seed, epoch, number, self._process[0], "extra")[:count]
+        # The 0 of the key stands for nothing; without it the draws of trainings that are under way would be others.
+        return shuffled(self._symmetric, self._recipe.train.seed, epoch, number, 0, "extra")[:count]
 
 
 def one_ahead(work: Callable[[J], R], jobs: Iterable[J]) -> Iterator[R]:
