@@ -1,8 +1,9 @@
 """One update of the weights: the objectives of a step in order, each optimised before the next is asked for.
 
 Several batches may share an update (accumulation). They go through the objectives side by side: the first objective of
-each, one step, the second objective of each, one step. The result is that of one large batch, but for BatchNorm, whose
-statistics stay those of the single batches.
+each, one step, the second objective of each, one step. The gradient is the mean of theirs. That is the one of a large
+batch but for BatchNorm, whose statistics stay those of the single batches, and for losses that are means over what a
+batch happens to have (known labels, synthesised pairs, pixels of breast): there each batch counts alike.
 """
 
 from __future__ import annotations
