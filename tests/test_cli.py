@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from disasymnet.cli import app
+from disasymnet.phantom import PhantomSettings
 
 COMMANDS = [
     "phantom", "scan", "explain", "describe", "prepare", "tumours", "pretrain", "train", "evaluate",
@@ -40,6 +42,13 @@ def test_every_command_explains_itself(command: str) -> None:
 
 def test_the_commands_are_these() -> None:
     assert sorted(get_command(app).commands) == sorted([*COMMANDS, "weights", "qa"])
+
+
+def test_the_help_of_phantom_names_the_largest_picture() -> None:
+    (rows,) = (word for word in get_command(app).commands["phantom"].params if word.name == "rows")
+    PhantomSettings(rows=rows.type.max)
+    with pytest.raises(ValidationError):
+        PhantomSettings(rows=rows.type.max + 1)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ app = typer.Typer()
 def phantom(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the exams.", callback=checked_folder)],
     exams: Annotated[int, typer.Option(min=4, help="Women; each has CC and MLO of both breasts.")] = 40,
-    rows: Annotated[int, typer.Option(min=128, max=4096, help="Picture height in pixels.")] = 1024,
+    rows: Annotated[int, typer.Option(min=128, max=3328, help="Picture height in pixels.")] = 1024,
     contrast: Annotated[str, typer.Option(help="easy | realistic")] = "realistic",
     style: Annotated[str, typer.Option(help="digital | film")] = "digital",
     val: Annotated[float, typer.Option(min=0, help="Women for validation: below 1 a share, else a number.")] = 0.1,
