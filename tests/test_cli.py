@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -45,10 +46,11 @@ def test_the_commands_are_these() -> None:
 
 
 def test_the_help_of_phantom_names_the_largest_picture() -> None:
-    (rows,) = (word for word in get_command(app).commands["phantom"].params if word.name == "rows")
-    PhantomSettings(rows=rows.type.max)
+    shown = CliRunner().invoke(app, ["phantom", "--help"], env={"COLUMNS": "200"}).output
+    largest = int(shown.partition("128<=x<=")[2].partition("]")[0])
+    PhantomSettings(rows=largest)
     with pytest.raises(ValidationError):
-        PhantomSettings(rows=rows.type.max + 1)
+        PhantomSettings(rows=largest + 1)
 
 
 @pytest.mark.slow
@@ -158,3 +160,17 @@ def test_exams_without_tumours_can_be_prepared(tmp_path: Path) -> None:
         ended = CliRunner().invoke(app, words.split())
         assert ended.exit_code == 0, ended.exception
     assert not (tmp_path / "exams" / "tumours").exists()
+
+
+@pytest.mark.slow
+def test_a_fold_that_is_named_is_trained_alone(tmp_path: Path) -> None:
+    from .data.small import make_cache, make_tumours
+
+    make_cache(tmp_path / "cache", 24, tumours=make_tumours())
+    words = f"train phantom --data {tmp_path}/cache --threads 1 --set train.epochs=1 --set train.batch=4".split()
+    words += ["--set", "model.transformer.layers=0", "--set", "data.folds=3", "--set", "data.fold=2"]
+    ended = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "run")])
+    assert ended.exit_code == 0, ended.exception
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]["fold"] == 2
+    assert (tmp_path / "run" / "last").is_dir()
+    assert not list((tmp_path / "run").glob("fold-*"))

@@ -277,6 +277,7 @@ class DataSettings(Section):
     folds: Annotated[int, Field(ge=0)] = 0
     """0: the cache's own train / val / test split; k: k folds by patient, each pair tested once."""
     fold: Annotated[int, Field(ge=0)] = 0
+    """With folds: where it is set `disasymnet train` takes this one alone, else all."""
     inner: Annotated[int, Field(ge=0)] = 0
     """With folds: the fold so many places further takes no part in training and is there to choose by; 0: none is."""
     shares: tuple[Share, Share, Share] | None = None

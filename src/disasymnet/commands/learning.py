@@ -37,6 +37,8 @@ def train(
 ) -> None:  # fmt: skip
     """Train a model. With `--set data.folds=5` all folds, one after the other, each pair tested once.
 
+    Where `data.fold` is set too, by `--set` or in the recipe's file, that fold alone, into RUN itself.
+
     Example: disasymnet train recommended --data cache --out run --set train.epochs=10
     """
     from disasymnet.data.cache import Cache
@@ -45,7 +47,8 @@ def train(
 
     options = loop.TrainOptions(resume=resume, init=init, threads=threads, device=device)
     found = Recipe.load(recipe, changes)
-    run = loop.train_folds if found.data.folds else loop.train
+    one = not found.data.folds or "fold" in found.data.model_fields_set
+    run = loop.train if one else loop.train_folds
     typer.echo(run(found, Cache.open(data), out, options, say))
 
 
