@@ -266,7 +266,7 @@ class TrainSettings(Section):
     few pictures, whose own statistics are worse."""
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True
-    seed: int = 0
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     validate_every: Count = 1
     """Epochs."""
 

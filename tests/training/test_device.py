@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from disasymnet.errors import TrainingError
+from disasymnet.recipe import Recipe
 from disasymnet.training.device import Place, average_gradients, physical_cores, seed_step, take_place
 
 CHILD = """
@@ -87,6 +88,24 @@ def test_a_steps_numbers_follow_from_seed_step_and_rank() -> None:
         seed_step(*key)
         seen.add(float(torch.rand(())))
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize("seed", [1_700_000_000_000, 2**63 - 1, -(2**63)])
+def test_a_seed_may_be_large(seed: int) -> None:
+    assert Recipe.load("phantom", [f"train.seed={seed}"]).train.seed == seed
+    drawn = []
+    for step in (0, 1, 0):
+        seed_step(seed, step, 0)
+        drawn.append(float(torch.rand(())))
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_a_small_seeds_numbers_stay_what_they_were() -> None:
+    for seed, step, rank in [(0, 0, 0), (7, 300, 1), (-3, 5, 0)]:
+        seed_step(seed, step, rank)
+        numbers = torch.rand(3)
+        torch.manual_seed((seed * 1_000_003 + step) * 4_099 + rank)
+        assert torch.equal(torch.rand(3), numbers)
 
 
 def test_place_is_named() -> None:

@@ -110,7 +110,8 @@ def autocast(place: Place, precision: Precision) -> AbstractContextManager[objec
 
 def seed_step(seed: int, step: int, rank: int) -> None:
     """All random numbers of a step follow from seed, step and rank: nothing to store for a resume."""
-    torch.manual_seed((seed * 1_000_003 + step) * 4_099 + rank)
+    # Torch takes 64 bits, and a negative number as its complement: this changes none that it would take.
+    torch.manual_seed(((seed * 1_000_003 + step) * 4_099 + rank) % 2**64)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], place: Place) -> None:
