@@ -37,6 +37,10 @@ def test_the_papers_numbers_are_the_defaults() -> None:
         ("image.height=1000", "no multiple"),
         ("data.folds=1", "folds"),
         ("model.transformer.heads=7", "transformer.heads"),
+        ("synthesis.peak=[2, 1]", "synthesis.peak: the range begins at 2, above its end 1"),
+        ("synthesis.resize=[1.25, 0.8]", "synthesis.resize: the range begins at 1.25, above its end 0.8"),
+        ("train.seed=99999999999999999999", "train.seed"),
+        ("train.epochs=2026-01-02", "train.epochs: Input should be a valid integer (got '2026-01-02')"),
     ],
 )
 def test_a_wrong_change_names_the_setting(change: str, words: str) -> None:
@@ -68,6 +72,12 @@ def test_recipes_in_a_circle_and_missing_ones_are_told(tmp_path: Path) -> None:
         Recipe.load("papr")
     with pytest.raises(RecipeError, match="no such recipe file"):
         Recipe.load(tmp_path / "none.toml")
+
+
+def test_a_recipe_in_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "wide.toml").write_text('extends = "phantom"\n', encoding="utf-16")
+    with pytest.raises(RecipeError, match=r"wide\.toml: not a text in UTF-8"):
+        Recipe.load(tmp_path / "wide.toml")
 
 
 def test_keys_name_every_setting_once() -> None:

@@ -175,7 +175,10 @@ def _own(source: str) -> dict[str, Any]:
         path = Path(source)
         if not path.is_file():
             raise RecipeError("no such recipe file", where=path, hint=_preset_hint())
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise RecipeError("not a text in UTF-8", where=path, hint="Save it again in this encoding.") from None
     else:
         folder = next((folder for folder in (PRESETS, METHODS, ABLATIONS) if source in presets(folder)), None)
         if folder is None:
@@ -218,8 +221,8 @@ def _apply(values: dict[str, Any], change: str) -> None:
 
 def _validated(values: dict[str, Any], *, where: object) -> Recipe:
     try:
-        # JSON mode: strict about types, yet a TOML array may become a tuple.
-        return Recipe.model_validate_json(json.dumps(values))
+        # JSON mode: strict about types, yet a TOML array may become a tuple. Dates, which no setting is, become words.
+        return Recipe.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

@@ -231,6 +231,14 @@ class SynthesisSettings(Section):
     same_source: bool = False
     """Allow tumours of the training set itself. Breaks the weak-supervision rule and is written into the report."""
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("peak", "resize"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"synthesis.{name}: the range begins at {low:g}, above its end {high:g}")
+        return self
+
 
 class AugmentSettings(Section):
     """Random zoom and crop [P], one draw for both sides with a small jitter of each."""
