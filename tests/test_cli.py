@@ -72,6 +72,8 @@ def test_the_help_of_phantom_names_the_largest_picture() -> None:
         (["predict", "R.dcm", "L.dcm", "--model", "none", "--out", "answer"], "none"),
         (["report", "none", "--out", "page.html"], "none"),
         (["phantom", "out", "--contrast", "loud"], "loud"),
+        (["phantom", "."], "the current folder cannot be made anew"),
+        (["tumours", "inbreast", "empty", "--out", "empty/.."], "the current folder cannot be made anew"),
         (["weights", "import", "none.pth"], "none.pth"),
         (["scan", "none"], "none"),
         (["scan", "empty"], "no file"),

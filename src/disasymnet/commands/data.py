@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from disasymnet.commands.options import RESEARCH, Strict, Voi, Workers, checked_folder, out_folder, settings_of
+from disasymnet.commands.options import RESEARCH, Strict, Voi, Workers, new_folder, out_folder, settings_of
 from disasymnet.datasets import DATASETS
 from disasymnet.progress import say
 
@@ -16,7 +16,7 @@ app = typer.Typer()
 
 @app.command()
 def phantom(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the exams.", callback=checked_folder)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the exams.", callback=new_folder)],
     exams: Annotated[int, typer.Option(min=4, help="Women; each has CC and MLO of both breasts.")] = 40,
     rows: Annotated[int, typer.Option(min=128, max=3328, help="Picture height in pixels.")] = 1024,
     contrast: Annotated[str, typer.Option(help="easy | realistic")] = "realistic",
@@ -158,7 +158,7 @@ def explain(
 def tumours(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A set with outlines, boxes, circles or masks.")],
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's folder, or the table file.")],
-    out: Annotated[Path, out_folder(metavar="T", help="New folder for the tumour set.")],
+    out: Annotated[Path, out_folder(metavar="T", help="New folder for the tumour set.", callback=new_folder)],
     pixel_mm: Annotated[float, typer.Option(min=0.02, max=2, help="Pixel size of the crops, millimetres.")] = 0.2,
     workers: Workers = None,
 ) -> None:

@@ -20,6 +20,16 @@ def checked_folder(out: Path | None) -> Path | None:
     return out
 
 
+def new_folder(out: Path) -> Path:
+    """The same for a folder that appears whole, by a name that it gets at the end: no one may be standing in it."""
+    from disasymnet.errors import DatasetError
+
+    if out.resolve() == Path.cwd():
+        raise DatasetError("the current folder cannot be made anew", where=out, hint="Name a new folder in it.")
+    checked_folder(out)
+    return out
+
+
 def checked_file(out: Path | None) -> Path | None:
     """The same for an output file."""
     from disasymnet.data.files import check_file
