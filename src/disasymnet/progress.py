@@ -1,4 +1,4 @@
-"""One way to say how far a long step is and how long it will take."""
+"""One way to say how far a long step is, how long it will take, and in what space."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def clock(seconds: float) -> str:
         return f"{minutes} min {seconds:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def size(count: float) -> str:
+    """Bytes: `1.2 GB`, `3.4 MB`, `5.6 KB`, in powers of 1000."""
+    amount, unit = next(((amount, unit) for amount, unit in ((1e9, "GB"), (1e6, "MB")) if count >= amount), (1e3, "KB"))
+    return f"{count / amount:.1f} {unit}"
 
 
 def track(items: Iterable[T], what: str, total: int, *, every_s: float = 5.0) -> Iterator[T]:

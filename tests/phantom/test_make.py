@@ -3,8 +3,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pydicom
@@ -136,6 +138,20 @@ def test_same_set_again_is_left_alone_and_another_is_refused(folder: Path, tmp_p
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(DatasetError, match="not an empty folder"):
         make_exams(tmp_path, SMALL, workers=1, say=lines.append)
+
+
+def test_exams_that_do_not_fit_are_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=800_000))
+    with pytest.raises(DatasetError, match=r"need about 8\d\d\.\d KB, 800\.0 KB are free"):
+        make_exams(tmp_path / "deep" / "out", SMALL, workers=1, say=lambda line: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_space_that_is_said_is_the_space_it_takes(tmp_path: Path) -> None:
+    lines: list[str] = []
+    make_exams(tmp_path / "out", SMALL, workers=1, say=lines.append)
+    said = float(lines[0].partition("take about ")[2].partition(" KB;")[0])
+    assert said * 1000 == pytest.approx(sum(path.stat().st_size for path in tmp_path.rglob("*.*")), rel=0.15)
 
 
 def test_label_mix_is_exact() -> None:

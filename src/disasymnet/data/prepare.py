@@ -36,7 +36,7 @@ from disasymnet.data.tumours import TumourSet
 from disasymnet.data.workers import choose_workers, make_all
 from disasymnet.errors import CacheError, DatasetError
 from disasymnet.images.read import Reading
-from disasymnet.progress import Say, clock, track
+from disasymnet.progress import Say, clock, size, track
 from disasymnet.records import Mammogram, Rejected, Scan
 from disasymnet.settings import ImageSettings
 
@@ -228,9 +228,9 @@ def _verdict(out: Path, tasks: Sequence[Task], rejected: Sequence[Rejected], wor
     there = sum(path.stat().st_size for path in out.glob("*/*.safetensors"))
     free = shutil.disk_usage(out).free
     say(f"{_count(tasks)} will be made; {_left_out(rejected)}")
-    say(f"the cache will take about {_size(need)}; {_size(free)} are free")
+    say(f"the cache will take about {size(need)}; {size(free)} are free")
     if need - there > free:
-        raise CacheError(f"the cache needs {_size(need - there)} more, {_size(free)} are free", where=out)
+        raise CacheError(f"the cache needs {size(need - there)} more, {size(free)} are free", where=out)
     say(f"with {workers} worker{'s' if workers > 1 else ''} about {clock(_seconds(tasks) / workers)}")
 
 
@@ -254,11 +254,6 @@ def _left_out(rejected: Sequence[Rejected]) -> str:
         return "no file is left out"
     codes = ", ".join(f"{count} {code}" for code, count in sorted(Counter(e.code for e in rejected).items()))
     return f"{len(rejected)} files left out ({codes}): rejected.csv says why"
-
-
-def _size(count: float) -> str:
-    size, unit = next(((size, unit) for size, unit in ((1e9, "GB"), (1e6, "MB")) if count >= size), (1e3, "KB"))
-    return f"{count / size:.1f} {unit}"
 
 
 def _sweep(out: Path, records: Sequence[Cached]) -> None:
