@@ -58,7 +58,7 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         print(
-            "\ndisasymnet: stopped. What was finished is kept; train --resume goes on, as do others when run again.",
+            "\ndisasymnet: stopped. train --resume goes on, prepare and reproduce when run again; others begin anew.",
             file=sys.stderr,
         )
         sys.exit(130)
