@@ -13,7 +13,13 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from disasymnet.cli import app
+from disasymnet.data.cache import Cache
+from disasymnet.data.loader import tumours_of
+from disasymnet.errors import DatasetError
 from disasymnet.phantom import PhantomSettings
+from disasymnet.reproduce.plan import recipe_of
+from disasymnet.settings import SynthesisSettings
+from disasymnet.testkit.table import make_table
 
 COMMANDS = [
     "phantom", "scan", "explain", "describe", "prepare", "tumours", "pretrain", "train", "evaluate",
@@ -162,6 +168,30 @@ def test_exams_without_tumours_can_be_prepared(tmp_path: Path) -> None:
         ended = CliRunner().invoke(app, words.split())
         assert ended.exit_code == 0, ended.exception
     assert not (tmp_path / "exams" / "tumours").exists()
+
+
+@pytest.mark.slow
+def test_tables_of_ones_own_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    make_table(tmp_path / "in")
+    root = str(tmp_path / "in")
+    ended = CliRunner().invoke(app, ["tumours", "table", root, "--out", f"{tmp_path}/T", "--called", "St Mary"])
+    assert ended.exit_code == 0, ended.exception
+    caches = {}
+    for name in ("St  Mary", "Charite"):
+        out = tmp_path / name
+        words = ["prepare", "table", root, "--out", str(out), "--height", "64", "--tumours", f"{tmp_path}/T"]
+        ended = CliRunner().invoke(app, [*words, "--workers", "1", "--called", name])
+        assert ended.exit_code == 0, ended.exception
+        caches[name] = Cache.open(out)
+    assert caches["Charite"].dataset == "Charite"
+    assert recipe_of(caches["Charite"], None) == "in-house"
+    tumours_of(caches["Charite"], SynthesisSettings())
+    with pytest.raises(DatasetError, match="'St Mary', the data set trained on"):
+        tumours_of(caches["St  Mary"], SynthesisSettings())
+    for dataset, name in (("mini-mias", "mine"), ("table", " "), ("table", "phantom")):
+        ended = program("prepare", dataset, root, "--out", str(tmp_path / "none"), "--called", name)
+        assert ended.returncode == 2
+        assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.slow

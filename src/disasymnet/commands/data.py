@@ -13,6 +13,11 @@ from disasymnet.progress import say
 
 app = typer.Typer()
 
+Called = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What to call a table or folder of your own; else its tumours fit no other one."),
+]
+
 
 @app.command()
 def phantom(
@@ -107,6 +112,7 @@ def prepare(
     names: Annotated[
         bool, typer.Option("--names", help="Show file names in pairs.csv and rejected.csv (table, folder).")
     ] = False,
+    called: Called = None,
 ) -> None:
     """Read, check, pair and bring all pictures onto the model grid, once. Resumable: run it again.
 
@@ -116,6 +122,7 @@ def prepare(
     """
     from disasymnet.data.prepare import PrepareOptions
     from disasymnet.data.prepare import prepare as run
+    from disasymnet.datasets import called as name_of
     from disasymnet.datasets import find
     from disasymnet.settings import ImageSettings
 
@@ -124,7 +131,7 @@ def prepare(
     if tumours is None and (root / "tumours").is_dir():
         tumours = root / "tumours"
     options = PrepareOptions(
-        dataset=dataset,
+        dataset=name_of(dataset, called),
         public=entry.public,
         root=root,
         workers=workers,
@@ -161,6 +168,7 @@ def tumours(
     out: Annotated[Path, out_folder(metavar="T", help="New folder for the tumour set.", callback=new_folder)],
     pixel_mm: Annotated[float, typer.Option(min=0.02, max=2, help="Pixel size of the crops, millimetres.")] = 0.2,
     workers: Workers = None,
+    called: Called = None,
 ) -> None:
     """Cut a tumour set T for Synthesis out of another data set than the one to train on.
 
@@ -169,8 +177,10 @@ def tumours(
     Example: disasymnet tumours cbis-ddsm CBIS-DDSM --out T, then: disasymnet prepare mini-mias ... --tumours T
     """
     from disasymnet.data.tumour_crops import cut_tumours
+    from disasymnet.datasets import called as name_of
     from disasymnet.datasets import find
 
     entry = find(dataset)
-    count = cut_tumours(entry.scan(root), dataset, out, say, public=entry.public, pixel_mm=pixel_mm, workers=workers)
+    source = name_of(dataset, called)
+    count = cut_tumours(entry.scan(root), source, out, say, public=entry.public, pixel_mm=pixel_mm, workers=workers)
     typer.echo(f"{out}: {count} crops. Next: disasymnet prepare DATASET ROOT --out CACHE --tumours {out}")

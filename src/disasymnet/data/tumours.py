@@ -80,7 +80,8 @@ class TumourSet:
         if same and not allowed:
             raise DatasetError(
                 f"the tumour set was cut from {same[0]!r}, the data set trained on",
-                hint="Take tumours of another data set, or allow it with synthesis.same_source = true.",
+                hint="Take tumours of another data set (--called NAME of prepare and tumours tells your own apart), or"
+                " allow it with synthesis.same_source = true.",
             )
 
     @classmethod

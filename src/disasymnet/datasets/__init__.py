@@ -109,6 +109,24 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
+def called(dataset: str, name: str | None) -> str:
+    """What figures, cards and tumours say of a data set: its own name, or that which a person gave a table or folder.
+
+    By it one's own sets are told apart: tumours of a set may not teach a model of the same. DatasetError for a name
+    that is none, or for a set that has one.
+    """
+    if name is None:
+        return dataset
+    words = " ".join(name.split())
+    if dataset not in ("table", "folder"):
+        raise DatasetError(f"{dataset} has its name", hint="--called is for a table or folder of your own.")
+    if not words.isprintable() or not 0 < len(words) <= 60 or words == "phantom":
+        raise DatasetError(
+            f"{name!r} is no name for a data set", hint="Take up to 60 letters, as in --called CBIS-DDSM."
+        )
+    return words
+
+
 def find(name: str) -> Dataset:
     """The data set of that name. DatasetError with the nearest name if there is none."""
     name = {"dicom_folder": "folder", "dicom-folder": "folder"}.get(name, name)

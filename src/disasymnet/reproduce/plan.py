@@ -25,9 +25,10 @@ RECIPES = {
     "inbreast": "inbreast",
     "ddsm": "ddsm",
     "vindr": "vindr-mammo",
-    "table": "in-house",
 }
 """Data set of a cache -> the recipe that is taken where none is named."""
+OWN = "in-house"
+"""The recipe of tables and folders of one's own."""
 FOLDS = 5
 PATIENCE = 5
 
@@ -98,11 +99,12 @@ class Plan:
 
 def recipe_of(cache: Cache, named: str | None) -> str:
     """The data set's recipe. RecipeError where none belongs to the cache and none is named."""
-    if named is None and cache.dataset not in RECIPES:
+    recipe = named or RECIPES.get(cache.dataset, None if cache.manifest.public else OWN)
+    if recipe is None:
         raise RecipeError(
             f"no recipe belongs to {cache.dataset}", hint="Name one: --recipe in-house, or your own .toml."
         )
-    return named if named is not None else RECIPES[cache.dataset]
+    return recipe
 
 
 def with_folds(recipe: str, changes: Sequence[str], folds: bool) -> tuple[str, ...]:
