@@ -80,6 +80,12 @@ def test_a_recipe_in_another_encoding_is_told(tmp_path: Path) -> None:
         Recipe.load(tmp_path / "wide.toml")
 
 
+@pytest.mark.parametrize("change", ["train.rate=inf", "train.rate=nan", "model.losses.syn=inf"])
+def test_numbers_are_finite(change: str) -> None:
+    with pytest.raises(RecipeError, match=change.partition("=")[0]):
+        Recipe.load("phantom", [change])
+
+
 def test_keys_name_every_setting_once() -> None:
     names = keys()
     assert len(names) == len(set(names))

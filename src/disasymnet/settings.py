@@ -10,8 +10,8 @@ VOI_POLICY = r"auto|none|lut[1-9]|window[1-9]"
 """`auto`: the first VOI look-up table, else the first window, else none; the others: that one and nothing else."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
