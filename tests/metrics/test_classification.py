@@ -194,3 +194,21 @@ def test_large_sets_stay_quick():
     start = time.process_time()
     bootstrap(auc_statistic(label, rng.normal(label)), np.arange(n) // 4, resamples=100)
     assert time.process_time() - start < 5  # a thousand resamples of VinDr's size in under a minute
+
+
+@pytest.mark.parametrize("undefined", [0.0, 0.3])
+def test_resamples_come_from_one_stream_whatever_was_kept(undefined: float) -> None:
+    """Undefined ones are drawn again from where the stream stands, and asking twice changes nothing."""
+    groups = np.array([0, 0, 1, 2, 2, 3])
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        value = weights @ np.arange(6.0)
+        return np.where(value % 10 < 10 * undefined, np.nan, value)
+
+    draw, expected = np.random.default_rng(0), []
+    while len(expected) < 1000:
+        times = draw.multinomial(4, np.full(4, 0.25)).astype(float)
+        (value,) = statistic(times[None, groups])
+        expected += [] if np.isnan(value) else [value]
+    for _ in range(2):
+        assert np.array_equal(bootstrap(statistic, groups).values, expected)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,18 +91,49 @@ def bootstrap(
     count = len(names)
     if count < 2:
         return Resampled(np.empty(0), 0)
-    draw = np.random.default_rng(seed)
+    draw = _Draw(count, seed, resamples)
     parts: list[Floats] = []
     wanted, redrawn = resamples, 0
     while wanted and redrawn <= _HOPELESS * resamples:
         rows = min(wanted, max(1, _CHUNK // len(member)))
-        times = draw.multinomial(count, np.full(count, 1 / count), size=rows).astype(np.float64)
-        values = statistic(times[:, member])
+        values = statistic(draw.next(rows).astype(np.float64)[:, member])
         defined = values[~np.isnan(values)]
         parts.append(defined)
         wanted -= len(defined)
         redrawn += rows - len(defined)
     return Resampled(np.empty(0) if wanted else np.concatenate(parts), redrawn)
+
+
+class _Draw:
+    """How often each of `count` groups is drawn, resample by resample: one stream, whose first part is kept."""
+
+    def __init__(self, count: int, seed: int, resamples: int) -> None:
+        self.count, self.seed, self.resamples = count, seed, resamples
+        self.kept = _draws(count, seed, resamples)
+        self.beyond: np.random.Generator | None = None
+
+    def next(self, rows: int) -> npt.NDArray[Any]:
+        """(rows, count)."""
+        first, self.kept = self.kept[:rows], self.kept[rows:]
+        if len(first) == rows:
+            return first
+        if self.beyond is None:
+            self.beyond = np.random.default_rng(self.seed)
+            _multinomial(self.beyond, self.count, self.resamples)  # those that were kept
+        return np.concatenate([first, _multinomial(self.beyond, self.count, rows - len(first))])
+
+
+def _multinomial(draw: np.random.Generator, count: int, rows: int) -> npt.NDArray[Any]:
+    return draw.multinomial(count, np.full(count, 1 / count), size=rows)
+
+
+@lru_cache(maxsize=8)
+def _draws(count: int, seed: int, resamples: int) -> npt.NDArray[np.uint8]:
+    """(resamples, count). They depend on nothing else, and an evaluation's figures ask for the same again and again.
+
+    No group is drawn 256 times: with 300 groups the chance is below 1e-500.
+    """
+    return _multinomial(np.random.default_rng(seed), count, resamples).astype(np.uint8)
 
 
 def measure(
