@@ -22,14 +22,12 @@ import numpy as np
 
 from disasymnet.data.cache import Cache, CachedPair
 from disasymnet.evaluate.provenance import commit, machine
-from disasymnet.metrics.classification import holm
-from disasymnet.reproduce.answers import Answers, Scored, ensemble, read_answers, scored
-from disasymnet.reproduce.compare import Filled, cell, paired
+from disasymnet.reproduce.answers import Answers, read_answers
+from disasymnet.reproduce.compare import Filled, cell, paired_tests
 from disasymnet.reproduce.plan import Line
 from disasymnet.reproduce.rows import (
     ABNORMAL,
     ASYMMETRIC,
-    COMPARATORS,
     DERIVED,
     IOU,
     IOU_CHOSEN,
@@ -38,6 +36,7 @@ from disasymnet.reproduce.rows import (
     POINTING,
     REMOVAL,
     SIDES,
+    TARGETS,
     TIOU,
 )
 from disasymnet.terms import FindingKind
@@ -66,28 +65,6 @@ def rows_of(table: Path) -> dict[str, Filled]:
             results = {seed: json.loads((folder / "results.json").read_text()) for seed, folder in seeds.items()}
             rows[name] = Filled(Line(row, 1.0, ()), answers, results)
     return rows
-
-
-def difference(ours: Filled, other: Filled, column: Any) -> dict[str, Any]:
-    both = [seed for seed in ours.answers if seed in other.answers]
-    first, second = (scored(column.key, ensemble([one.answers[seed] for seed in both])) for one in (ours, other))
-    if not (isinstance(first, Scored) and isinstance(second, Scored)):
-        return {"difference": None, "p": None, "note": first if isinstance(first, str) else second}
-    test = paired(first, second)
-    return {"seeds": both, "difference": test.difference.to_dict(), "p": test.p, "p_units": test.p_units}
-
-
-def tests_of(rows: dict[str, Filled]) -> dict[str, dict[str, Any]]:
-    found = {
-        name: {column.key: difference(rows[OURS.name], row, column) for column in TESTED}
-        for name, row in rows.items()
-        if name != OURS.name
-    }
-    family = [found[name][column.key] for name in COMPARATORS if name in found for column in TESTED]
-    there = [test for test in family if test["p"] is not None]
-    for test, corrected in zip(there, holm([test["p"] for test in there]), strict=True):
-        test["p_holm"] = corrected
-    return found
 
 
 def has_calc(pair: CachedPair) -> bool:
@@ -122,7 +99,7 @@ def main() -> None:
         "started_from": first["provenance"]["trained_on"]["start"],
         "outline_asymmetry_auc": first["asymmetry"]["outline_auc"],
         "rows": {},
-        "tests": tests_of(rows),
+        "tests": paired_tests(list(rows.values()), replace(TARGETS["table1"], tested=TESTED)),
     }
     subsets = subsets_of(cache)
     for name, row in rows.items():
@@ -148,13 +125,12 @@ def main() -> None:
             "  ".join(f"{key} {'NA' if v is None else f'{v:.3f}'}" for key, v in shown.items()),
             flush=True,
         )
-    for name, tests in result["tests"].items():
-        for key, test in tests.items():
-            if test["difference"] is not None:
-                low, high = test["difference"]["ci"]
-                corrected = f", corrected {test['p_holm']:.3f}" if "p_holm" in test else ""
-                said = f"{test['difference']['value']:+.3f} ({low:+.3f} to {high:+.3f}), p {test['p']:.3f}{corrected}"
-                print(f"DisAsymNet - {name:16} {key:14} {said}", flush=True)
+    for test in result["tests"]:
+        if test["difference"] is not None:
+            low, high = test["difference"]["ci"]
+            corrected = f", corrected {test['p_holm']:.3f}" if test["in_family"] else ""
+            said = f"{test['difference']['value']:+.3f} ({low:+.3f} to {high:+.3f}), p {test['p']:.3f}{corrected}"
+            print(f"DisAsymNet - {test['row']:16} {test['column']:14} {said}", flush=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

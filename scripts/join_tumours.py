@@ -49,13 +49,8 @@ def main() -> None:
             for row in rows:
                 name = f"crops/{number}_{Path(row['file']).name}"
                 shutil.copyfile(Path(folder) / row["file"], options.out / name)
-                table.writerow(
-                    row
-                    | {
-                        "file": name,
-                        "split": split_of(row["source"], row["patient"], options.teach),
-                    }
-                )
+                split = split_of(row["source"], row["patient"], options.teach)
+                table.writerow(row | {"file": name, "split": split})
             print(f"{folder}: {len(rows)} lesions")
 
 
