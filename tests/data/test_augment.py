@@ -26,6 +26,10 @@ def batch_of(pairs: int, seed: int = 0) -> PairBatch:
     return PairBatch(image, breast, labels, tuple(f"p{number}" for number in range(pairs)), lesion=lesion)
 
 
+def without_grey(settings: AugmentSettings) -> AugmentSettings:
+    return settings.model_copy(update={"grey": 0.0})
+
+
 def moved(change: Change) -> PairBatch:
     return apply(batch_of(1), [change])
 
@@ -101,6 +105,15 @@ def test_ranges_hold_and_air_is_black(seed: int) -> None:
     assert made.image.max() <= 1
     assert made.image[~made.breast].max() == 0
     assert made.breast[:, :, HEIGHT // 2, 0].all()
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_an_even_breast_stays_even_to_its_rim(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    batch = replace(batch_of(2), image=0.5 * batch_of(2).breast)
+    made = apply(batch, [draw(rng, without_grey(ALL)) for _ in range(2)])
+    torch.testing.assert_close(made.image[made.breast], torch.full_like(made.image[made.breast], 0.5))
 
 
 def test_each_setting_switches_its_own_change_and_no_other() -> None:

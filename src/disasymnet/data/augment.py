@@ -103,6 +103,8 @@ def _move(batch: PairBatch, changes: Sequence[Change]) -> PairBatch:
     moved = F.grid_sample(stack, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     image, breast, *lesion = (channel.unsqueeze(1) for channel in moved.unbind(1))
     inside = breast > 0.5
+    # The mean of the breast's own pixels: with the zeros around it its rim would be darker than in use.
+    image = image / breast.clamp_min(0.5)
     return replace(
         batch,
         image=torch.where(inside, image, 0.0).clamp(0, 1),
