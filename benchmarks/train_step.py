@@ -201,15 +201,26 @@ def prepare(name: str, height: int, width: int, pairs: int, device: torch.device
     plain, bf16 = WAYS[name]
     if not plain:
         keep_freed_memory()
+        torch.backends.cudnn.benchmark = True  # as `train` does
     settings, batch = recipe(height, width), make_batch(pairs, height, width)
+    torch.backends.cudnn.allow_tf32 = False  # losses are compared in full float32, times taken as torch comes
     losses = Step(settings, batch, plain=plain, bf16=bf16, device=device).losses_in_eval_mode()
+    torch.backends.cudnn.allow_tf32 = True
     _kept[name] = Step(settings, batch, plain=plain, bf16=bf16, device=device)
-    _kept[name]()
+    once(name)
     return losses
 
 
 def once(name: str) -> float:
-    return seconds(_kept[name])
+    """Seconds of a step. On a GPU the memory is given back behind it: the three ways together may not fit."""
+    step = _kept[name]
+    if step.device.type == "cpu":
+        return seconds(step)
+    step()
+    torch.cuda.reset_peak_memory_stats()
+    taken = seconds(step)
+    torch.cuda.empty_cache()
+    return taken
 
 
 def gmac(name: str) -> float:

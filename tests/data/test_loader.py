@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from disasymnet.data.batch import PairBatch
 from disasymnet.data.cache import Cache
-from disasymnet.data.loader import Loader, one_ahead, synthetic_test_pairs, tumours_of
+from disasymnet.data.loader import Loader, made_ahead, synthetic_test_pairs, tumours_of
 from disasymnet.errors import CacheError, DatasetError, TrainingError
 from disasymnet.settings import SynthesisSettings
 
@@ -85,26 +86,28 @@ def test_seed_and_epoch_change_the_pictures(cache: Cache) -> None:
     assert not torch.equal(shown(0), shown(0, "train.seed=1"))
 
 
-def test_one_ahead_keeps_the_order_and_stops_when_closed() -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_batches_made_ahead_keep_their_order_and_stop_when_closed(count: int) -> None:
     begun: list[int] = []
 
     def work(number: int) -> int:
         begun.append(number)
+        time.sleep(0.01 * (number % 3 == 0))  # so that later ones are ready before
         if number == 7:
             raise ValueError("seven")
         return number * number
 
     threads = threading.active_count()
-    assert list(one_ahead(work, range(5))) == [0, 1, 4, 9, 16]
-    assert list(one_ahead(work, [])) == []
+    assert list(made_ahead(work, range(5), count)) == [0, 1, 4, 9, 16]
+    assert list(made_ahead(work, [], count)) == []
     begun.clear()
-    stream = one_ahead(work, range(100))
+    stream = made_ahead(work, range(100), count)
     assert [next(stream), next(stream)] == [0, 1]
     stream.close()  # type: ignore[attr-defined]
-    assert begun == [0, 1, 2]
+    assert sorted(begun) == list(range(2 + count))
     assert threading.active_count() == threads
     with pytest.raises(ValueError, match="seven"):
-        list(one_ahead(work, range(6, 10)))
+        list(made_ahead(work, range(6, 10), count))
 
 
 @pytest.mark.parametrize("mode", ["replace", "extra"])

@@ -7,9 +7,11 @@ from any batch, and the number of processes changes nothing but who computes whi
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,8 +51,11 @@ class Loader:
         *,
         device: torch.device = CPU,
         process: tuple[int, int] = (0, 1),
+        threads: int = 1,
     ) -> None:
         """`process` = (rank, count): the pairs of each training batch are shared out among so many processes.
+
+        `threads`: that make batches ahead where the training step leaves the processor idle, on a GPU.
 
         Raises CacheError for an unknown id or another size than the recipe's, TrainingError if there are fewer pairs
         than one batch or Synthesis has no tumours, DatasetError if they come from the data set itself.
@@ -66,6 +71,7 @@ class Loader:
         if len(known) < len(pairs):
             notes.append(f"{len(pairs) - len(known)} pairs without any label take no part")
         self._recipe, self._training, self._device, self._process = recipe, training, device, process
+        self._threads = threads
         self._pairs = {pair.id: pair for pair in known}
         self._symmetric = sorted(pair.id for pair in known if pair.asymmetric is False)
         self._tumours = tumours_of(cache, recipe.synthesis) if training and recipe.synthesis.on else None
@@ -100,10 +106,11 @@ class Loader:
         order = shuffled(self._pairs, seed, epoch) if self._training else list(self._pairs)
         jobs = [(number, order[number * size : (number + 1) * size]) for number in range(start, len(self))]
         # On the CPU a second thread would only take the cores from the training step.
-        stream = map if self._device.type == "cpu" else one_ahead
-        yield from stream(lambda job: self._batch(epoch, *job), jobs)
+        work = partial(self._batch, epoch)
+        yield from made_ahead(work, jobs, self._threads) if self._device.type != "cpu" else map(work, jobs)
 
-    def _batch(self, epoch: int, number: int, names: Sequence[str]) -> PairBatch:
+    def _batch(self, epoch: int, job: tuple[int, Sequence[str]]) -> PairBatch:
+        number, names = job
         if not self._training:
             return collate(self.cache, [self._pairs[name] for name in names], self._device)
         rank, count = self._process
@@ -157,17 +164,16 @@ class Loader:
         return shuffled(self._symmetric, self._recipe.train.seed, epoch, number, 0, "extra")[:count]
 
 
-def one_ahead(work: Callable[[J], R], jobs: Iterable[J]) -> Iterator[R]:
-    """The results in order, each made by a second thread while the one before is used. Ends cleanly when closed."""
-    with ThreadPoolExecutor(1, "ahead") as thread:
-        waiting: Future[R] | None = None
+def made_ahead(work: Callable[[J], R], jobs: Iterable[J], threads: int = 1) -> Iterator[R]:
+    """The results in order, the next of them made by other threads while one is used. Ends cleanly when closed."""
+    with ThreadPoolExecutor(threads, "ahead") as pool:
+        waiting: deque[Future[R]] = deque()
         for job in jobs:
-            following = thread.submit(work, job)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = following
-        if waiting is not None:
-            yield waiting.result()
+            waiting.append(pool.submit(work, job))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def collate(cache: Cache, pairs: Sequence[CachedPair], device: torch.device = CPU) -> PairBatch:

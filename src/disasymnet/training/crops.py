@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from disasymnet.data.cache import Cache, PairArrays
-from disasymnet.data.loader import one_ahead
+from disasymnet.data.loader import made_ahead
 from disasymnet.data.manifest import Cached, CachedFinding, CachedPair
 from disasymnet.data.seeds import generator
 from disasymnet.networks.encoder import GreyStatistics
@@ -99,8 +99,8 @@ class Crops:
     seed: int
     length: int
     process: tuple[int, int] = (0, 1)
-    ahead: bool = False
-    """Make a batch while the one before is used: for training steps that leave the processor idle."""
+    ahead: int = 0
+    """Threads that make batches ahead, for training steps that leave the processor idle; 0: none."""
     _open: dict[str, PairArrays] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -112,7 +112,7 @@ class Crops:
     def batches(self, epoch: int, start: int = 0) -> Iterator[CropBatch]:
         """The crops of a block of steps from number `start` on."""
         steps = range(epoch * self.length + start, (epoch + 1) * self.length)
-        yield from one_ahead(self.batch, steps) if self.ahead else map(self.batch, steps)
+        yield from made_ahead(self.batch, steps, self.ahead) if self.ahead else map(self.batch, steps)
 
     def batch(self, step: int) -> CropBatch:
         """The crops of one step."""

@@ -32,6 +32,7 @@ class Place:
 
     device: torch.device
     threads: int
+    """Of arithmetic on the CPU; beside a GPU, those that make batches."""
     rank: int = 0
     world: int = 1
 
@@ -39,6 +40,11 @@ class Place:
     def first(self) -> bool:
         """The process that writes and speaks."""
         return self.rank == 0
+
+    @property
+    def makers(self) -> int:
+        """Threads that make batches ahead; none where they would take the cores from the training step."""
+        return self.threads if self.device.type == "cuda" else 0
 
     def __str__(self) -> str:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
@@ -54,9 +60,9 @@ def take_place(device: DeviceName, threads: int | None) -> Place:
     if device not in ("auto", "cpu", "cuda"):
         raise TrainingError(f"no device is called {device!r}", hint="auto, cpu or cuda.")
     count = threads or max(1, physical_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    torch.set_num_threads(count)
     keep_freed_memory()
     cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
+    torch.set_num_threads(1 if cuda else count)  # beside a GPU each thread makes a batch of its own
     if cuda and not torch.cuda.is_available():
         raise TrainingError("no CUDA device is at hand", hint="Take --device cpu, or auto.")
     # Filling fresh memory with NaN costs time and changes no result of ours.

@@ -75,7 +75,8 @@ def prepare(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, s
     started = start(method, recipe.model.encoder, init, say)
     cache = cache.redrawn(data.shares)
     ids = cache.split("train", data.folds, data.fold, inner=data.inner, share=data.share)
-    batches = Loader(cache, ids, recipe, training=True, device=place.device, process=(place.rank, place.world))
+    process, makers = (place.rank, place.world), place.makers
+    batches = Loader(cache, ids, recipe, training=True, device=place.device, process=process, threads=makers)
     for note in batches.notes:
         say(note)
     chooses = cache.split("val", data.folds, data.fold, inner=data.inner)
@@ -83,7 +84,7 @@ def prepare(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, s
     if not chooses:
         say("no validation pairs: no checkpoint is chosen, the last one counts")
     say(f"{len(ids)} training and {len(chooses)} validation pairs of {cache.dataset}")
-    looked_at = Loader(cache, watched, recipe, training=False, device=place.device)
+    looked_at = Loader(cache, watched, recipe, training=False, device=place.device, threads=makers)
     return Task(
         method,
         method.objectives,
@@ -199,7 +200,7 @@ def _write_facts(out: Path, recipe: Recipe, task: Task, place: Place) -> None:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "place": str(place),
-        "threads": place.threads,
+        "threads": torch.get_num_threads(),
         "processes": place.world,
     }
     for name, text in (("recipe.json", recipe.to_json()), ("run.json", json.dumps(facts, indent=1) + "\n")):

@@ -89,7 +89,7 @@ def _task(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, say
     return Task(
         detector,
         detector.objectives,
-        Crops(cache, pictures, settings, stride, recipe.train.seed, length, process, place.device.type != "cpu"),
+        Crops(cache, pictures, settings, stride, recipe.train.seed, length, process, place.makers),
         train,
         lambda total: two_cosines(settings, total),
         card_of(
