@@ -37,6 +37,7 @@ from disasymnet.terms import FindingKind
 from disasymnet.training.detector import load_detector, zero_shot
 
 Array = NDArray[np.float64]
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Answers:
 
 def of_detector(trunk: Path, cache: Cache, pooling: str) -> Answers:
     detector = load_detector(trunk)
-    seen = zero_shot(detector, cache, [pair.id for pair in cache.pairs])
+    seen = zero_shot(detector, cache, [pair.id for pair in cache.pairs], device=DEVICE)
     side = (seen.highest if pooling == "max" else seen.log_sum_exp).astype(np.float64)
     flat = torch.from_numpy(seen.cells).flatten(0, 1)[:, None]
     drawn = enlarge(flat, seen.stride)[:, 0].view(len(cache.pairs), 2, *(s * seen.stride for s in seen.cells.shape[2:]))
@@ -80,17 +81,16 @@ def answers_of(run: Path, cache: Cache) -> dict[str, NDArray[Any]]:
     """Logits, the CAM at its cells, and where the largest change inside the breast lies."""
     n = len(cache.pairs)
     place = {pair.id: index for index, pair in enumerate(cache.pairs)}
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found: dict[str, NDArray[Any]] = {"side": np.full((n, 2), np.nan), "pair": np.full(n, np.nan)}
     for fold in sorted(run.glob("fold-*")) or [run]:
         one = checkpoint.load(fold / "last")
-        one.method.eval().to(device)
+        one.method.eval().to(DEVICE)
         stride, folds = one.recipe.model.encoder.stride, one.recipe.data
         if not folds.folds and one.card.cache == cache.digest:
             raise SystemExit(f"{run} has learned from pairs of this cache and has no folds")
         ids = cache.split("test", folds.folds, folds.fold) if folds.folds else list(place)
         for first in range(0, len(ids), 8):
-            batch = collate(cache, [cache.pair(name) for name in ids[first : first + 8]]).to(device)
+            batch = collate(cache, [cache.pair(name) for name in ids[first : first + 8]]).to(DEVICE)
             rows = [place[name] for name in batch.ids]
             with torch.inference_mode():
                 out = one.method(batch.image, batch.breast)

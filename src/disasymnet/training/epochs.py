@@ -25,6 +25,8 @@ from disasymnet.training.state import Position, load_state, save_state
 from disasymnet.training.steps import Batch, Rate, Stepper
 from disasymnet.training.task import Task, TrainOptions, Validation
 
+SAVING_SHARE = 10  # writing the state at an epoch's end may cost at most the tenth part of the time
+
 
 @dataclass
 class Run:
@@ -39,6 +41,8 @@ class Run:
     log: RunLog
     position: Position
     saved: float
+    """When the state was last written, and how many seconds that took."""
+    saving_s: float = 0.0
 
     @property
     def updates(self) -> int:
@@ -102,8 +106,9 @@ def _fit(run: Run) -> bool:
                 _save_state(run)
                 if stop:
                     return False
-        _end_epoch(run, rate)
-        if run.options.stop_after is not None and steps >= run.options.stop_after:
+        stop = run.options.stop_after is not None and steps >= run.options.stop_after
+        _end_epoch(run, rate, stop)
+        if stop:
             break
     return run.position.done
 
@@ -116,7 +121,7 @@ def _groups(run: Run) -> Iterator[list[Batch]]:
         yield group
 
 
-def _end_epoch(run: Run, rate: Rate) -> None:
+def _end_epoch(run: Run, rate: Rate, stop: bool) -> None:
     position, settings = run.position, run.task.settings
     wait_for_all(run.place)
     position.epoch, position.update = position.epoch + 1, 0
@@ -124,16 +129,21 @@ def _end_epoch(run: Run, rate: Rate) -> None:
     judged: Validation | None = None
     if run.place.first and run.task.validate and (last or position.epoch % settings.validate_every == 0):
         judged = run.task.validate(run.task.method, run.place, position.memory)
+    # A large model's short epochs would be spent on writing it.
+    saves = last or stop or time.monotonic() - run.saved > min(run.options.save_every_s, SAVING_SHARE * run.saving_s)
+    begun = time.monotonic()
     if run.place.first:
         _report(run, judged, rate(position.step - 1))
-        _keep(run, judged)
+        _keep(run, judged, saves)
     position.sums, position.batches = {}, 0
     position.done = last
     if last:
         if position.best is not None:
             run.log.say(f"best: epoch {position.best_epoch}, mean validation AUC {position.best:.3f}, kept in best/")
         run.log.write("note", text="done", step=position.step, time_s=round(position.elapsed_s, 3))
-    _save_state(run)
+    if saves:
+        _save_state(run)
+        run.saving_s = run.saved - begun
     wait_for_all(run.place)
 
 
@@ -164,14 +174,15 @@ def _report(run: Run, judged: Validation | None, rate: float) -> None:
         position.warned = tuple(judged.warnings)
 
 
-def _keep(run: Run, judged: Validation | None) -> None:
-    """Write last/, and best/ where this epoch has the best score of those behind the last drop of the rate."""
+def _keep(run: Run, judged: Validation | None, last: bool) -> None:
+    """Write last/ if asked to; best/ where this epoch has the best score of those behind the last drop of the rate."""
     position = run.position
     scores = judged.figures if judged else None
     card = replace(
         run.task.card, epochs=position.epoch, steps=position.step, seed=run.task.settings.seed, scores=scores
     )
-    checkpoint.save(run.out / "last", run.task.method, run.recipe, card)
+    if last:
+        checkpoint.save(run.out / "last", run.task.method, run.recipe, card)
     if judged is None or judged.score is None or not _candidate(run):
         return
     if position.best is None or judged.score > position.best:  # a tie stays with the earlier epoch
