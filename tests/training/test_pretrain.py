@@ -189,6 +189,16 @@ def test_zero_shot_scores_sides_and_finds_the_lesions(run: Path, cache: Cache) -
     np.testing.assert_allclose(one.cells[0], maps.cells[3], rtol=1e-4, atol=1e-4)
 
 
+def test_it_teaches_an_encoder_that_the_recipe_holds_later_on(cache: Cache, tmp_path: Path) -> None:
+    held = {"freeze": ("encoder",), "keep_statistics": ("encoder",)}
+    recipe = fine_recipe(pretrain={"steps": 1, "hard_steps": 0})
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update=held)})
+    trained = load_detector(pretrain(recipe, cache, tmp_path / "run", ONE, print)).state_dict()
+    torch.manual_seed(recipe.train.seed)
+    for name, first in Detector(recipe).state_dict().items():
+        assert not torch.equal(trained[name], first), name
+
+
 def test_pretraining_stops_and_resumes_to_the_same_bytes(run: Path, cache: Cache, tmp_path: Path) -> None:
     out = tmp_path / "parts"
     for stop in (7, 50, None):

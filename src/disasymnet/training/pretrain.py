@@ -82,6 +82,8 @@ def _task(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, say
             "optimisers": 1,
             "weight_decay": WEIGHT_DECAY,
             "validate_every": max(1, blocks // LOOKS),
+            "freeze": (),  # what a later training holds is what this one teaches
+            "keep_statistics": (),
         }
     )
     stride, process = recipe.model.encoder.stride, (place.rank, place.world)
