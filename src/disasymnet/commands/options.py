@@ -52,7 +52,12 @@ RecipeName = Annotated[
 CacheFolder = Annotated[Path, typer.Option("--data", metavar="CACHE", help="Folder that `prepare` made.")]
 RunFolder = Annotated[Path, out_folder(metavar="RUN", help="Folder for weights, log and results.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where this run was cut off.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Torch threads; default: the physical cores.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Torch threads; beside a GPU, threads that make batches ahead. Default: the physical cores."
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="Refuse what a mammography system would not have made so: films, free-text sides."),
