@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mini_mias_table import rows_of
+from mini_mias_table import print_cells, print_tests, rows_of
 
 from disasymnet.evaluate.provenance import commit, machine
 from disasymnet.reproduce.compare import Filled, cell, paired_tests
@@ -63,15 +63,9 @@ def main() -> None:
             "trained": {seed: one["provenance"]["commit"] for seed, one in row.results.items()},
             "cells": {column.key: cell(row, column, None) for column in columns},
         }
-        shown = {key: made["value"] for key, made in result["rows"][name]["cells"].items()}
-        print(f"{name:16}", "  ".join(f"{k} {'NA' if v is None else f'{v:.3f}'}" for k, v in shown.items()), flush=True)
+        print_cells(name, result["rows"][name]["cells"])
     for tests in result["tests"].values():
-        for test in tests:
-            if test["difference"] is not None:
-                low, high = test["difference"]["ci"]
-                corrected = f", corrected {test['p_holm']:.4f}" if test["in_family"] else ""
-                said = f"{test['difference']['value']:+.3f} ({low:+.3f} to {high:+.3f}), p {test['p']:.4f}{corrected}"
-                print(f"DisAsymNet - {test['row']:16} {test['column']:14} {said}", flush=True)
+        print_tests(tests)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

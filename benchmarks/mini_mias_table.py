@@ -67,6 +67,20 @@ def rows_of(table: Path) -> dict[str, Filled]:
     return rows
 
 
+def print_cells(name: str, cells: dict[str, dict[str, Any]]) -> None:
+    shown = ((key, made["value"]) for key, made in cells.items())
+    print(f"{name:16}", "  ".join(f"{key} {'NA' if v is None else f'{v:.3f}'}" for key, v in shown), flush=True)
+
+
+def print_tests(tests: list[dict[str, Any]]) -> None:
+    for test in tests:
+        if test["difference"] is not None:
+            low, high = test["difference"]["ci"]
+            corrected = f", corrected {test['p_holm']:.4f}" if test["in_family"] else ""
+            said = f"{test['difference']['value']:+.3f} ({low:+.3f} to {high:+.3f}), p {test['p']:.4f}{corrected}"
+            print(f"DisAsymNet - {test['row']:16} {test['column']:14} {said}", flush=True)
+
+
 def has_calc(pair: CachedPair) -> bool:
     return any(finding.kind is FindingKind.CALCIFICATION for side in pair.findings for finding in side)
 
@@ -119,18 +133,8 @@ def main() -> None:
                 for subset, pairs in subsets.items()
             },
         }
-        shown = {key: made["value"] for key, made in result["rows"][name]["cells"].items()}
-        print(
-            f"{name:16}",
-            "  ".join(f"{key} {'NA' if v is None else f'{v:.3f}'}" for key, v in shown.items()),
-            flush=True,
-        )
-    for test in result["tests"]:
-        if test["difference"] is not None:
-            low, high = test["difference"]["ci"]
-            corrected = f", corrected {test['p_holm']:.3f}" if test["in_family"] else ""
-            said = f"{test['difference']['value']:+.3f} ({low:+.3f} to {high:+.3f}), p {test['p']:.3f}{corrected}"
-            print(f"DisAsymNet - {test['row']:16} {test['column']:14} {said}", flush=True)
+        print_cells(name, result["rows"][name]["cells"])
+    print_tests(result["tests"])
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

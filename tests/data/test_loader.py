@@ -110,6 +110,13 @@ def test_batches_made_ahead_keep_their_order_and_stop_when_closed(count: int) ->
         list(made_ahead(work, range(6, 10), count))
 
 
+def test_without_threads_a_batch_is_made_when_it_is_asked_for() -> None:
+    begun: list[int] = []
+    stream = made_ahead(begun.append, range(3), 0)
+    next(stream)
+    assert begun == [0]
+
+
 @pytest.mark.parametrize("mode", ["replace", "extra"])
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_processes_share_out_the_same_batches(cache: Cache, mode: str, share: float) -> None:

@@ -124,3 +124,8 @@ def test_no_such_device() -> None:
 def test_absent_cuda_is_said() -> None:
     with pytest.raises(TrainingError, match="no CUDA device"):
         take_place("cuda", 1)
+
+
+def test_only_beside_a_gpu_do_threads_make_batches() -> None:
+    assert Place(torch.device("cpu"), 4).makers == 0
+    assert Place(torch.device("cuda"), 4).makers == 4

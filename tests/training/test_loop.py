@@ -14,7 +14,9 @@ from disasymnet import checkpoint
 from disasymnet.data.cache import Cache
 from disasymnet.errors import CheckpointError, TrainingError
 from disasymnet.recipe import Recipe
+from disasymnet.training import epochs
 from disasymnet.training.loop import TrainOptions, train, train_folds
+from disasymnet.training.state import Position
 
 ONE = TrainOptions(threads=1, device="cpu")
 
@@ -28,6 +30,35 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 def finished(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     lines: list[str] = []
     return train(tiny_recipe(), cache, tmp_path_factory.mktemp("runs") / "run", ONE, lines.append), lines
+
+
+class Clock:
+    """Stands still but for a millisecond a look, and for what is added."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 0.001
+        return self.now
+
+
+def test_a_state_that_takes_long_to_write_is_written_seldom(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, written, save = Clock(), list[int](), epochs.save_state
+
+    def slow(path: Path, method: torch.nn.Module, optimisers: list[torch.optim.Optimizer], position: Position) -> None:
+        clock.now += 20
+        written.append(position.epoch)
+        save(path, method, optimisers, position)
+
+    monkeypatch.setattr(epochs, "time", clock)
+    monkeypatch.setattr(epochs, "save_state", slow)
+    recipe = tiny_recipe()
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 4, "validate_every": 4})})
+    run = train(recipe, cache, tmp_path / "run", ONE, print)
+    assert written == [1, 4]  # the first shows what it costs; ten times as long has not gone by since
+    assert checkpoint.read(run / "last").card.epochs == 4
 
 
 def events(run: Path, kind: str) -> list[dict]:

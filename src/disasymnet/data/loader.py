@@ -51,11 +51,11 @@ class Loader:
         *,
         device: torch.device = CPU,
         process: tuple[int, int] = (0, 1),
-        threads: int = 1,
+        ahead: int = 0,
     ) -> None:
         """`process` = (rank, count): the pairs of each training batch are shared out among so many processes.
 
-        `threads`: that make batches ahead where the training step leaves the processor idle, on a GPU.
+        `ahead`: threads that make batches ahead, for training steps that leave the processor idle; 0: none.
 
         Raises CacheError for an unknown id or another size than the recipe's, TrainingError if there are fewer pairs
         than one batch or Synthesis has no tumours, DatasetError if they come from the data set itself.
@@ -71,7 +71,7 @@ class Loader:
         if len(known) < len(pairs):
             notes.append(f"{len(pairs) - len(known)} pairs without any label take no part")
         self._recipe, self._training, self._device, self._process = recipe, training, device, process
-        self._threads = threads
+        self._ahead = ahead
         self._pairs = {pair.id: pair for pair in known}
         self._symmetric = sorted(pair.id for pair in known if pair.asymmetric is False)
         self._tumours = tumours_of(cache, recipe.synthesis) if training and recipe.synthesis.on else None
@@ -105,9 +105,7 @@ class Loader:
         seed, size = self._recipe.train.seed, self._recipe.train.batch
         order = shuffled(self._pairs, seed, epoch) if self._training else list(self._pairs)
         jobs = [(number, order[number * size : (number + 1) * size]) for number in range(start, len(self))]
-        # On the CPU a second thread would only take the cores from the training step.
-        work = partial(self._batch, epoch)
-        yield from made_ahead(work, jobs, self._threads) if self._device.type != "cpu" else map(work, jobs)
+        yield from made_ahead(partial(self._batch, epoch), jobs, self._ahead)
 
     def _batch(self, epoch: int, job: tuple[int, Sequence[str]]) -> PairBatch:
         number, names = job
@@ -164,8 +162,14 @@ class Loader:
         return shuffled(self._symmetric, self._recipe.train.seed, epoch, number, 0, "extra")[:count]
 
 
-def made_ahead(work: Callable[[J], R], jobs: Iterable[J], threads: int = 1) -> Iterator[R]:
-    """The results in order, the next of them made by other threads while one is used. Ends cleanly when closed."""
+def made_ahead(work: Callable[[J], R], jobs: Iterable[J], threads: int) -> Iterator[R]:
+    """The results in order, the next of them made by other threads while one is used; 0 threads: made when asked for.
+
+    Ends cleanly when closed.
+    """
+    if not threads:
+        yield from map(work, jobs)
+        return
     with ThreadPoolExecutor(threads, "ahead") as pool:
         waiting: deque[Future[R]] = deque()
         for job in jobs:

@@ -112,7 +112,7 @@ class Crops:
     def batches(self, epoch: int, start: int = 0) -> Iterator[CropBatch]:
         """The crops of a block of steps from number `start` on."""
         steps = range(epoch * self.length + start, (epoch + 1) * self.length)
-        yield from made_ahead(self.batch, steps, self.ahead) if self.ahead else map(self.batch, steps)
+        yield from made_ahead(self.batch, steps, self.ahead)
 
     def batch(self, step: int) -> CropBatch:
         """The crops of one step."""

@@ -41,8 +41,9 @@ class Run:
     log: RunLog
     position: Position
     saved: float
-    """When the state was last written, and how many seconds that took."""
+    """When the state was last written."""
     saving_s: float = 0.0
+    """How long that took at the last end of an epoch."""
 
     @property
     def updates(self) -> int:

@@ -76,7 +76,7 @@ def prepare(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, s
     cache = cache.redrawn(data.shares)
     ids = cache.split("train", data.folds, data.fold, inner=data.inner, share=data.share)
     process, makers = (place.rank, place.world), place.makers
-    batches = Loader(cache, ids, recipe, training=True, device=place.device, process=process, threads=makers)
+    batches = Loader(cache, ids, recipe, training=True, device=place.device, process=process, ahead=makers)
     for note in batches.notes:
         say(note)
     chooses = cache.split("val", data.folds, data.fold, inner=data.inner)
@@ -84,7 +84,7 @@ def prepare(recipe: Recipe, cache: Cache, options: TrainOptions, place: Place, s
     if not chooses:
         say("no validation pairs: no checkpoint is chosen, the last one counts")
     say(f"{len(ids)} training and {len(chooses)} validation pairs of {cache.dataset}")
-    looked_at = Loader(cache, watched, recipe, training=False, device=place.device, threads=makers)
+    looked_at = Loader(cache, watched, recipe, training=False, device=place.device, ahead=makers)
     return Task(
         method,
         method.objectives,
