@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,16 +38,16 @@ class PairOutput:
     asks for it."""
 
 
-class Method(nn.Module, ABC):
+class Method(nn.Module):
     """A network with its training objectives."""
 
-    @abstractmethod
     def forward(self, image: Tensor, breast: Tensor) -> PairOutput:
         """(2B, 1, H, W) grey in [0, 1] and breast mask, right sides first -> answers."""
+        raise NotImplementedError
 
-    @abstractmethod
     def objectives(self, batch: PairBatch) -> Iterator[Losses]:
         """The objectives of one training step, in order; the loop optimises each before asking for the next."""
+        raise NotImplementedError
 
     def start_from_detector(self, weight: Tensor, bias: Tensor) -> bool:
         """Let a linear side head begin as a lesion detector's 1x1 head: weight (1, C, 1, 1), bias (1,).
@@ -72,9 +71,9 @@ class Classifier(Method):
         self.settings = recipe.model
         self.encoder = Encoder(recipe.model.encoder)
 
-    @abstractmethod
     def answers(self, image: Tensor, breast: Tensor) -> Answers:
         """(2B, 1, H, W) grey in [0, 1] and bool masks, right sides first -> logits and evidence."""
+        raise NotImplementedError
 
     def forward(self, image: Tensor, breast: Tensor) -> PairOutput:
         """(2B, 1, H, W) grey in [0, 1] and bool masks, right sides first -> logits and M."""
