@@ -143,11 +143,14 @@ class LossSettings(Section):
 
 
 class AdversarySettings(Section):
-    """E9, E10: BatchNorm of the frozen copy and of the refine pass [S]."""
+    """E9, E10: BatchNorm of the frozen copy and of the refine pass, and the grey that both see [S]."""
 
     frozen_batch_norm: Literal["eval", "train"] = "eval"
     refine_batch_norm: Literal["eval", "frozen", "train"] = "frozen"
     """`frozen`: batch statistics, running statistics untouched."""
+    grey: Literal["own", "input"] = "input"
+    """Whose mean and deviation z-scores x_n when it is judged: x_n's own, as for any picture, or those of x. With those
+    of x a picture without its bright lesion looks dark and flat, and the decoder brightens the rest of the breast."""
 
 
 class LateFusionSettings(Section):

@@ -67,6 +67,14 @@ def test_the_frozen_copy_gives_asycs_own_answer(batch: PairBatch) -> None:
     assert torch.equal(judged, method.eval()(batch.image, batch.breast).side_logit)
 
 
+@pytest.mark.parametrize(("grey", "same"), [("own", True), ("input", False)])
+def test_with_its_own_grey_a_picture_is_judged_alike_at_any_exposure(batch: PairBatch, grey: str, same: bool) -> None:
+    method = _method(f"model.adversary.grey={grey}")
+    of_x = GreyStatistics.of(batch.image, batch.breast)
+    judged = [method.judge(x_n, batch.breast, of_x).side_logit for x_n in (batch.image, 0.2 + 0.5 * batch.image)]
+    assert torch.allclose(*judged, atol=1e-4) is same
+
+
 @pytest.mark.parametrize(("mode", "touched"), [("frozen", False), ("eval", False), ("train", True)])
 def test_refine_leaves_the_running_statistics_alone(batch: PairBatch, mode: str, touched: bool) -> None:
     method = _method(f"model.adversary.refine_batch_norm={mode}")

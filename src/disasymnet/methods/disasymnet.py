@@ -111,7 +111,10 @@ class DisAsymNet(Method):
             }
 
     def judge(self, image: Tensor, breast: Tensor, statistics: GreyStatistics) -> PairOutput:
-        """psi_d: AsyC's answer with today's weights as constants; the gradient reaches only the pictures."""
+        """psi_d: AsyC's answer with today's weights as constants; the gradient reaches only the pictures.
+
+        `statistics` are those of x, for `adversary.grey = "input"`.
+        """
         mode = self.settings.adversary.frozen_batch_norm
         return self._classify(image, breast, statistics, mode, frozen=True)
 
@@ -143,13 +146,14 @@ class DisAsymNet(Method):
         return loss
 
     def _classify(
-        self, image: Tensor, breast: Tensor, statistics: GreyStatistics, mode: BatchNormMode | str, *, frozen: bool
+        self, image: Tensor, breast: Tensor, of_input: GreyStatistics, mode: BatchNormMode | str, *, frozen: bool
     ) -> PairOutput:
         """AsyC on given pictures; `frozen` weights are constants, and no unit is dropped: a judge does not waver.
 
         Running statistics stay untouched except in mode `train` of a pass that is not frozen: x_n is another
         distribution than x, and a mixture of the two spoils every answer in eval mode.
         """
+        statistics = of_input if self.settings.adversary.grey == "input" else None
         state: dict[str, Tensor] = {}
         if frozen:
             state |= {name: parameter.detach() for name, parameter in self.named_parameters()}

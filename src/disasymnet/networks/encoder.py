@@ -103,8 +103,8 @@ class Encoder(nn.Module):
     def normalise(self, image: Tensor, breast: Tensor, statistics: GreyStatistics | None = None) -> Tensor:
         """Grey as the trunk wants it.
 
-        `z-score`: per picture inside the breast, clipped to 3, the air at -3. A picture x_n that was made from x is
-        normalised with the statistics of x (`statistics`), or removing a lesion would shift all other tissue.
+        `z-score`: per picture inside the breast, clipped to 3, the air at -3; with another picture's mean and deviation
+        where `statistics` holds them (a window's are those of its whole picture).
         """
         if self.settings.normalise == "imagenet":
             return (image - IMAGENET_MEAN) / IMAGENET_STD
