@@ -75,6 +75,14 @@ ROWS: dict[str, tuple[str, list[str]]] = {
         "recommended",
         ["model.transformer.zero_init=false", "model.adversary.refine_batch_norm=train"],
     ),
+    "recommended, x_n judged at the exposure of x": (
+        "recommended",
+        ["model.transformer.zero_init=false", "model.adversary.grey=input"],
+    ),
+    "recommended, L_syn over whole breasts alone": (
+        "recommended",
+        ["model.transformer.zero_init=false", "model.losses.syn_lesion=0.0"],
+    ),
     "recommended, no gate": (
         "recommended",
         ["model.transformer.zero_init=false", "model.decoder.residual_gate=false"],
