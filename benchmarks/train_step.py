@@ -32,8 +32,8 @@ from disasymnet.data.batch import Labels, PairBatch
 from disasymnet.evaluate.provenance import commit, machine
 from disasymnet.methods import build
 from disasymnet.methods.disasymnet import DisAsymNet
-from disasymnet.methods.losses import classification_loss, of_pairs, reconstruction_loss, synthesis_loss
-from disasymnet.networks.encoder import Features, GreyStatistics
+from disasymnet.methods.losses import blended, classification_loss, of_pairs, reconstruction_loss, synthesis_loss
+from disasymnet.networks.encoder import Features
 from disasymnet.networks.heads import class_activation_map
 from disasymnet.recipe import Recipe
 from disasymnet.training.device import keep_freed_memory
@@ -89,12 +89,11 @@ def our_losses(method: DisAsymNet, batch: PairBatch, update: Callable[[Tensor], 
 
 def plain_losses(method: DisAsymNet, batch: PairBatch, update: Callable[[Tensor], None]) -> dict[str, float]:
     weights = method.settings.losses
-    images, breasts, reals = batch.image.chunk(2), batch.breast.chunk(2), batch.real.chunk(2)
-    known = [GreyStatistics.of(x, b) for x, b in zip(images, breasts, strict=True)]
+    images, breasts = batch.image.chunk(2), batch.breast.chunk(2)
     frozen = copy.deepcopy(method).requires_grad_(False).eval()
 
     def classify(network: DisAsymNet, pictures: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, list[Features], Tensor]:
-        features = [network.encoder(x, b, k) for x, b, k in zip(pictures, breasts, known, strict=True)]
+        features = [network.encoder(x, b) for x, b in zip(pictures, breasts, strict=True)]
         f_out = network.transformer(torch.cat([f.out for f in features]))
         answers = network.heads(f_out, batch.breast)
         cam = class_activation_map(answers, network.settings.encoder.stride, network.settings.cam)
@@ -109,7 +108,8 @@ def plain_losses(method: DisAsymNet, batch: PairBatch, update: Callable[[Tensor]
     x_n = [pictures.normal for pictures in drawn]
     judged_side, judged_asymmetry, *_ = classify(frozen, x_n)
     one = [torch.ones_like(b) for b in breasts]
-    chosen = of_pairs(batch.synthetic).chunk(2)
+    chosen, together = of_pairs(batch.synthetic), torch.cat(x_n)
+    lesions = chosen & blended(batch.real, batch.image)
     terms = {
         "diag": classification_loss(side, asymmetry, batch.labels),
         "rec": sum(
@@ -117,9 +117,8 @@ def plain_losses(method: DisAsymNet, batch: PairBatch, update: Callable[[Tensor]
             for x, m, p, w in zip(images, cams, drawn, one, strict=True)
         ) / 2,
         "disc": classification_loss(judged_side, judged_asymmetry, batch.labels.all_normal()),
-        "syn": sum(
-            synthesis_loss(r, p.normal, w & c) for r, p, w, c in zip(reals, drawn, one, chosen, strict=True)
-        ) / 2,
+        "syn": synthesis_loss(batch.real, together, chosen)
+        + weights.syn_lesion * synthesis_loss(batch.real, together, lesions),
     }  # fmt: skip
     update(sum(getattr(weights, name) * value for name, value in terms.items()))
     layers = [layer for layer in method.modules() if isinstance(layer, nn.BatchNorm2d)]
