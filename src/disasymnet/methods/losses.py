@@ -45,7 +45,7 @@ def synthesis_loss(real: Tensor, normal: Tensor, where: Tensor) -> Tensor:
 
 
 def blended(real: Tensor, fake: Tensor) -> Tensor:
-    """Pixels that blending changed by a grey level of 255 or more, bool."""
+    """Pixels that blending changed by at least one of 255 grey levels, bool."""
     return (fake - real).abs() >= 1 / 255
 
 

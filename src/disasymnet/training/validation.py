@@ -67,7 +67,7 @@ def _plain_and_blurred(x_n: Tensor | None) -> tuple[Tensor | None, Tensor | None
 
 
 def _judge(method: nn.Module, batch: PairBatch, x_n: Tensor | None) -> Tensor | None:
-    """(2B,) the classifier's logits on x_n, whose grey is normalised as that of x where the method can."""
+    """(2B,) the classifier's logits on x_n, as the frozen copy sees it where the method has one."""
     if x_n is None:
         return None
     judge = getattr(method, "judge", None)
